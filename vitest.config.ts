@@ -1,0 +1,31 @@
+import { defineConfig } from 'vitest/config'
+
+/** The condition under which workspaces resolve to their TypeScript sources: nothing has to be built before the unit tests. */
+const conditions = ['@sluice/source', 'node', 'import', 'module', 'default']
+const shared = {
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  oxc: { target: 'es2022' as const },
+}
+const at = (...folders: string[]) => folders.map(folder => `test/${folder}/**/*.test.ts`)
+
+export default defineConfig({
+  ...shared,
+  test: {
+    projects: [
+      {
+        ...shared,
+        test: {
+          name: 'unit',
+          include: ['test/*.test.ts', ...at('core', 'filters', 'protocol', 'config')],
+          testTimeout: 10_000,
+        },
+      },
+      {
+        ...shared,
+        test: { name: 'server', include: at('journal', 'engine', 'listeners', 'clients'), testTimeout: 30_000 },
+      },
+      { ...shared, test: { name: 'slow', include: at('simulation', 'crash', 'examples'), testTimeout: 180_000 } },
+    ],
+  },
+})
