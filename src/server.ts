@@ -1,1 +1,139 @@
-export {}
+import { readFileSync, writeSync } from 'node:fs'
+import { statfs } from 'node:fs/promises'
+import { FRAME_MESSAGES_MAX } from '@sluice/protocol'
+import { queueConfigError, type ServerConfig } from './config/config.ts'
+import { type Clock, realClock, virtualClock } from './engine/clock.ts'
+import { Engine } from './engine/engine.ts'
+import { isRefusal } from './engine/expressions.ts'
+import { Pressure } from './engine/pressure.ts'
+import type { Journal, JournalFailure } from './journal/journal.ts'
+import { openLmdbJournal } from './journal/lmdb/lmdb-journal.ts'
+import { memoryJournal } from './journal/memory.ts'
+import { createHttpServer } from './listeners/http/listener.ts'
+import { attachNative } from './listeners/native/listener.ts'
+import { jsonLog, type Log, silentLog } from './observe/log.ts'
+
+export type { ServerConfig } from './config/config.ts'
+
+/** Exit code of a process whose disk has failed: nothing was confirmed after it, and a restart is the remedy. */
+export const EXIT_JOURNAL_FAILED = 74
+
+export interface RunningServer {
+  readonly url: string
+  /** Refuses what is new, lets everybody go, writes what was decided, and returns when all of it is done. */
+  close(): Promise<void>
+}
+
+interface Parts {
+  readonly clock?: Clock
+  readonly log?: Log
+  readonly onFatal?: (reason: JournalFailure) => void
+}
+
+/**
+ * Puts one server together and starts it.
+ *
+ * @throws ConfigError for a queue that cannot be declared as configured, JournalFailure when the data folder cannot be
+ *   used (`locked`, `damaged`, `bad-format`, …), the error of the socket when it cannot listen
+ */
+export async function startServer(config: ServerConfig, parts: Parts = {}): Promise<RunningServer> {
+  const log = parts.log ?? jsonLog(line => process.stderr.write(line))
+  const clock = parts.clock ?? realClock()
+  const journal: Journal = config.memory
+    ? memoryJournal({ memoryMax: config.memoryMax })
+    : await openLmdbJournal({ folder: config.data, memoryMax: config.memoryMax })
+  const pressure = new Pressure(clock, config.memory ? undefined : () => spaceOf(config.data), config.diskFreeMin)
+  pressure.onChange((on, reason) => log.warn(on ? 'publishing-stopped' : 'publishing-resumed', { reason }))
+  const engine = new Engine({
+    journal,
+    clock,
+    messageMax: config.messageMax,
+    frameMessagesMax: FRAME_MESSAGES_MAX,
+    autoCreate: config.autoCreate,
+    pressure,
+    onFatal: parts.onFatal ?? endProcess,
+  })
+  try {
+    await engine.open()
+    await pressure.watch()
+    for (const queue of config.queues) {
+      const declared = engine.declare(queue.name, queue.options)
+      if (isRefusal(declared)) throw queueConfigError(queue, declared)
+    }
+    const version = packageVersion()
+    const http = createHttpServer(engine, {
+      version,
+      connectionsMax: config.connectionsMax,
+      onBug: error => log.error('bug', { stack: error instanceof Error ? error.stack : String(error) }),
+      ...(config.hosts === undefined ? {} : { hosts: config.hosts }),
+    })
+    const native = attachNative(http.server, engine, {
+      serverName: `sluice/${version}`,
+      connectionsMax: config.connectionsMax,
+      heartbeatMs: config.heartbeatMs,
+    })
+    const url = await http.listen(config.listen)
+    log.info('ready', { url, data: config.memory ? undefined : config.data, start: engine.start })
+    return {
+      url,
+      async close() {
+        log.info('closing')
+        pressure.stop()
+        await Promise.all([native.close(), http.close()])
+        await engine.close()
+        log.info('closed')
+      },
+    }
+  } catch (error) {
+    pressure.stop()
+    await engine.close()
+    throw error
+  }
+}
+
+export interface MemoryServer extends RunningServer {
+  /** Moves the virtual clock on, and returns when what became due has been sent. */
+  advance(ms: number): Promise<void>
+}
+
+/** A whole server that keeps nothing, for tests: the real engine, if wished on a clock that stands still until it is moved. */
+export async function startMemoryServer(options: { readonly virtualClock?: boolean } = {}): Promise<MemoryServer> {
+  const clock = options.virtualClock === true ? virtualClock() : undefined
+  const config: ServerConfig = {
+    data: '',
+    memory: true,
+    listen: { host: '127.0.0.1', port: 0 },
+    messageMax: 16 * 2 ** 20,
+    memoryMax: 256 * 2 ** 20,
+    autoCreate: false,
+    heartbeatMs: 20_000,
+    connectionsMax: 1_000,
+    queues: [],
+  }
+  const server = await startServer(config, { log: silentLog, ...(clock === undefined ? {} : { clock }) })
+  return {
+    ...server,
+    async advance(ms) {
+      if (clock === undefined) throw new Error('time moves by itself: start the server with virtualClock')
+      clock.advance(ms)
+      // The commits that this led to, and the frames they let out.
+      for (let k = 0; k < 4; k += 1) await new Promise(resolve => setImmediate(resolve))
+    },
+  }
+}
+
+async function spaceOf(folder: string): Promise<{ freeBytes: number; totalBytes: number }> {
+  const { bavail, blocks, bsize } = await statfs(folder)
+  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+}
+
+/** Memory is ahead of the disk: nothing may be answered any more, so nothing is awaited either (P2). */
+function endProcess(reason: JournalFailure): void {
+  writeSync(2, `sluice: ${reason.message}; the server stops, nothing more is confirmed (${reason.code})\n`)
+  process.exit(EXIT_JOURNAL_FAILED)
+}
+
+function packageVersion(): string {
+  const file = readFileSync(new URL('../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(file) as { version: string }).version
+}

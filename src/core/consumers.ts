@@ -1,0 +1,219 @@
+import type { Batch } from './batch.ts'
+import { Heap } from './heap.ts'
+import type { QueueOptions } from './options.ts'
+import { Ordered } from './ordered.ts'
+import { compareRuns, type Run } from './run.ts'
+import type { Predicate, Subscription } from './subscription.ts'
+
+/** Messages that filters look at in one turn; a longer search goes on in the next, so nobody waits for it (R9). */
+export const SEARCH_MAX = 2_000
+
+/** A run that a line may have, from the message `offset` on. */
+export interface Find {
+  readonly run: Run
+  readonly offset: number
+  /** Messages from there on that match, as far as it was looked. */
+  readonly count: number
+}
+
+/**
+ * Subscriptions with the same filter. They share a cursor: everything ready in front of it has been looked at and does
+ * not match, so no message is looked at twice for the same filter.
+ */
+export class Line {
+  readonly predicate: Predicate | undefined
+  readonly heap: Heap<Subscription>
+  subscriptions = 0
+  /** Credit of those that have room, for sharing out. */
+  prefetchWithRoom = 0
+  /** What is shared out in this turn: messages, and among how much credit and how many subscriptions. */
+  deal: { readonly messages: number; readonly prefetch: number; readonly subscriptions: number } = {
+    messages: 0,
+    prefetch: 1,
+    subscriptions: 1,
+  }
+  #batch: Batch | undefined
+  /** Nothing ready before this place matches, but for what is in `#early`. */
+  #cursor: Run | undefined
+  /** Places of messages that came back in front of the cursor and match. */
+  readonly #early = new Ordered<Run>(compareRuns)
+
+  constructor(predicate: Predicate | undefined, before: (a: Subscription, b: Subscription) => boolean) {
+    this.predicate = predicate
+    this.heap = new Heap(before)
+  }
+
+  /** The first ready run of the batch that this line may have; `spend` says whether it may go on looking. */
+  find(batch: Batch, spend: () => boolean): Find | undefined {
+    if (this.predicate === undefined) {
+      const run = batch.ready.first
+      return run === undefined ? undefined : { run, offset: 0, count: run.count }
+    }
+    if (this.#batch !== batch) this.#startAt(batch)
+    return this.#findEarly(batch, this.predicate) ?? this.#search(batch, this.predicate, spend)
+  }
+
+  /** Messages came (back) to a place that may be in front of the cursor. */
+  returned(run: Run): void {
+    const { predicate } = this
+    if (predicate === undefined || this.#cursor === undefined || run.batch !== this.#batch) return
+    if (compareRuns(run, this.#cursor) >= 0) return
+    for (let k = 0; k < run.count; k += 1) {
+      if (predicate.matches(run.first + k)) this.#early.add({ ...run, first: run.first + k, count: 1 })
+    }
+  }
+
+  #startAt(batch: Batch): void {
+    this.#batch = batch
+    this.#cursor = undefined
+    while (this.#early.first !== undefined) this.#early.delete(this.#early.first)
+  }
+
+  #findEarly(batch: Batch, predicate: Predicate): Find | undefined {
+    for (let place = this.#early.first; place !== undefined; place = this.#early.first) {
+      const run = runAt(batch, place)
+      if (run !== undefined && predicate.matches(place.first)) return { run, offset: place.first - run.first, count: 1 }
+      // Somebody else has it by now.
+      this.#early.delete(place)
+    }
+    return undefined
+  }
+
+  #search(batch: Batch, predicate: Predicate, spend: () => boolean): Find | undefined {
+    let place = this.#cursor
+    let run = place === undefined ? batch.ready.first : (runAt(batch, place) ?? batch.ready.ceiling(place))
+    while (run !== undefined) {
+      const start = place !== undefined && place.priority === run.priority ? Math.max(0, place.first - run.first) : 0
+      for (let offset = start; offset < run.count; offset += 1) {
+        if (!spend()) {
+          this.#cursor = { ...run, first: run.first + offset, count: 1 }
+          return undefined
+        }
+        if (!predicate.matches(run.first + offset)) continue
+        this.#cursor = { ...run, first: run.first + offset, count: 1 }
+        return { run, offset, count: 1 }
+      }
+      place = { ...run, first: run.first + run.count, count: 1 }
+      this.#cursor = place
+      run = batch.ready.ceiling(place)
+    }
+    return undefined
+  }
+}
+
+/** The ready run that holds the message at this place. */
+function runAt(batch: Batch, place: Run): Run | undefined {
+  const exact = batch.ready.ceiling(place)
+  if (exact !== undefined && exact.first === place.first && exact.priority === place.priority) return exact
+  const before = batch.ready.before(place)
+  return before !== undefined && before.priority === place.priority && before.first + before.count > place.first
+    ? before
+    : undefined
+}
+
+/** Who gets the next message: rank of subscriptions by the queue's `fairness`. */
+const RANK: Record<QueueOptions['fairness'], (a: Subscription, b: Subscription) => boolean> = {
+  proportional: (a, b) => (a.share === b.share ? a.served < b.served : a.share < b.share),
+  'round-robin': (a, b) => a.served < b.served,
+  fast: (a, b) => a.id < b.id,
+}
+
+/** The subscriptions of a queue, those with room in their lines. */
+export class Consumers {
+  readonly all: Set<Subscription> = new Set()
+  readonly lines: Map<string, Line> = new Map()
+  readonly #fairness: QueueOptions['fairness']
+  #served = 0
+
+  constructor(fairness: QueueOptions['fairness']) {
+    this.#fairness = fairness
+  }
+
+  add(subscription: Subscription): void {
+    this.all.add(subscription)
+    // Whoever comes new waits its turn behind those who were served before it, as in a line of people.
+    subscription.served = this.#served
+    this.join(subscription)
+  }
+
+  /** Into the line of its filter. */
+  join(subscription: Subscription): void {
+    const text = subscription.predicate?.text ?? ''
+    let line = this.lines.get(text)
+    if (line === undefined) {
+      line = new Line(subscription.predicate, RANK[this.#fairness])
+      this.lines.set(text, line)
+    }
+    line.subscriptions += 1
+    subscription.line = line
+    this.changed(subscription)
+  }
+
+  leave(subscription: Subscription): void {
+    const { line } = subscription
+    if (line === undefined) return
+    this.#out(line, subscription)
+    subscription.line = undefined
+    line.subscriptions -= 1
+    if (line.subscriptions === 0) this.lines.delete(line.predicate?.text ?? '')
+  }
+
+  delete(subscription: Subscription): void {
+    this.leave(subscription)
+    this.all.delete(subscription)
+  }
+
+  /** Its credit, or what it has used of it, has changed. */
+  changed(subscription: Subscription): void {
+    const { line } = subscription
+    if (line === undefined) return
+    if (subscription.room > 0) {
+      if (subscription.heapAt < 0) line.prefetchWithRoom += subscription.prefetch
+      line.heap.put(subscription)
+    } else this.#out(line, subscription)
+  }
+
+  served(subscription: Subscription): void {
+    this.#served += 1
+    subscription.served = this.#served
+    this.changed(subscription)
+  }
+
+  /** The credit itself changes: the sums follow. */
+  setPrefetch(subscription: Subscription, prefetch: number): void {
+    const { line } = subscription
+    if (line !== undefined) this.#out(line, subscription)
+    subscription.prefetch = prefetch
+    this.changed(subscription)
+  }
+
+  #out(line: Line, subscription: Subscription): void {
+    if (subscription.heapAt < 0) return
+    line.prefetchWithRoom -= subscription.prefetch
+    line.heap.delete(subscription)
+  }
+
+  /** Before messages are given out: what there is to share. */
+  startDeal(messages: number): void {
+    for (const line of this.lines.values()) {
+      if (line.heap.size > 0) line.deal = { messages, prefetch: line.prefetchWithRoom, subscriptions: line.heap.size }
+    }
+  }
+
+  /**
+   * How many of `count` ready messages the first of a line takes: dealt in stretches that even out the shares, so that
+   * fairness is per message while deliveries stay runs.
+   */
+  portion(line: Line, subscription: Subscription, count: number): number {
+    const { messages, prefetch, subscriptions } = line.deal
+    const second = line.heap.second
+    if (this.#fairness === 'fast' || second === undefined) return Math.min(count, subscription.room)
+    let portion: number
+    if (this.#fairness === 'round-robin') portion = Math.floor(messages / subscriptions)
+    else {
+      const level = Math.floor((second.share - subscription.share) * subscription.prefetch)
+      portion = Math.max(level, Math.floor((messages * subscription.prefetch) / prefetch))
+    }
+    return Math.min(count, subscription.room, Math.max(1, portion))
+  }
+}

@@ -1,0 +1,86 @@
+import type { Batch } from './batch.ts'
+import { type Find, type Line, SEARCH_MAX } from './consumers.ts'
+import type { Timestamp } from './facts.ts'
+import { invariant } from './invariant.ts'
+import type { Queue } from './queue.ts'
+import { compareRuns, type Run } from './run.ts'
+import type { Held, Subscription } from './subscription.ts'
+import type { Turn } from './turn.ts'
+
+interface Pick extends Find {
+  readonly line: Line
+}
+
+/**
+ * Gives out what may go out now, of the batch in turn: to whom is D1.
+ *
+ * @returns true when a search by filters has to go on in another turn
+ */
+export function dispatch(queue: Queue, turn: Turn, now: Timestamp): boolean {
+  const batch = queue.head
+  const unackedMax = queue.options.unackedMax ?? Number.POSITIVE_INFINITY
+  let steps = 0
+  const spend = () => {
+    steps += 1
+    return steps <= SEARCH_MAX
+  }
+  queue.consumers.startDeal(batch.ready.messages)
+  while (batch.ready.messages > 0 && queue.leased < unackedMax) {
+    const pick = pickNext(queue, batch, spend)
+    if (pick === undefined) break
+    const subscription = pick.line.heap.first
+    invariant(subscription !== undefined, 'a line is picked only if somebody in it has room')
+    const count = Math.min(unackedMax - queue.leased, queue.consumers.portion(pick.line, subscription, pick.count))
+    deliver(queue, turn, now, subscription, batch.ready.take(pick.run, pick.offset, count))
+  }
+  return steps > SEARCH_MAX
+}
+
+/** The first ready messages that somebody with room may have, and the line that gets them. */
+function pickNext(queue: Queue, batch: Batch, spend: () => boolean): Pick | undefined {
+  let best: Pick | undefined
+  for (const line of queue.consumers.lines.values()) {
+    if (line.heap.first === undefined) continue
+    const find = line.find(batch, spend)
+    if (find !== undefined) best = best === undefined ? { ...find, line } : better(best, { ...find, line })
+  }
+  return best
+}
+
+/** The earlier of two, cut off where the other one begins; of two that begin together the one whose turn it is. */
+function better(a: Pick, b: Pick): Pick {
+  const order = a.run === b.run ? a.offset - b.offset : compareRuns(a.run, b.run)
+  if (order === 0) {
+    const isB = (b.line.heap.first as Subscription).share < (a.line.heap.first as Subscription).share
+    return { ...(isB ? b : a), count: 1 }
+  }
+  const [earlier, later] = order < 0 ? [a, b] : [b, a]
+  return a.run === b.run ? { ...earlier, count: Math.min(earlier.count, later.offset - earlier.offset) } : earlier
+}
+
+function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscription, run: Run): void {
+  const leaseMs = subscription.leaseMs ?? queue.options.leaseMs
+  const rests = Math.max(run.turn, queue.openedIn, subscription.lastRests)
+  const deadline = leaseMs === undefined ? Number.POSITIVE_INFINITY : now + leaseMs
+  const held: Held = { delivery: subscription.next, run, subscription, deadline, deliveredAt: now, rests }
+  subscription.lastRests = rests
+  subscription.next += run.count
+  subscription.used += run.count
+  subscription.held.add(held)
+  if (deadline !== Number.POSITIVE_INFINITY) queue.leases.add(held)
+  run.batch.leased += run.count
+  queue.leased += run.count
+  queue.consumers.served(subscription)
+  turn.perform({
+    kind: 'deliver',
+    rests,
+    subscription,
+    delivery: held.delivery,
+    first: run.first,
+    count: run.count,
+    batch: run.batch.number,
+    attempt: run.attempts + 1,
+    redelivered: run.delivered,
+    origin: run.origin,
+  })
+}

@@ -1,0 +1,53 @@
+import type { BatchNumber, Sequence, Timestamp } from './facts.ts'
+import type { Refusal } from './refusals.ts'
+
+/** Messages next to one another in a publish that are alike; what is absent is plain. */
+export interface IncomingRun {
+  readonly count: number
+  /** Of all their bodies. */
+  readonly bodyBytes: number
+  readonly priority?: number
+  readonly group?: string
+  readonly delayMs?: number
+  readonly ttlMs?: number
+}
+
+/** A stretch of a publish, as the engine has read it: `index` counts the messages of the command from 0. */
+export type Incoming =
+  | {
+      readonly kind: 'messages'
+      readonly index: number
+      readonly count: number
+      /** Their records, one after another, as they came. */
+      readonly bytes: Uint8Array
+      readonly runs: readonly IncomingRun[]
+    }
+  | {
+      readonly kind: 'barrier'
+      readonly index: number
+      readonly count: 1
+      readonly bytes: Uint8Array
+      readonly name: string | undefined
+    }
+  | { readonly kind: 'refused'; readonly index: number; readonly count: number; readonly refusal: Refusal }
+
+/** One answer for messages next to one another. */
+export type PublishAnswer =
+  | {
+      readonly index: number
+      readonly count: number
+      /** Of the first; the others follow. */
+      readonly sequence: Sequence
+      readonly batch: BatchNumber
+      readonly duplicate: boolean
+    }
+  | { readonly index: number; readonly count: number; readonly refusal: Refusal }
+
+/** A publish to one queue. */
+export interface Publish {
+  readonly incoming: readonly Incoming[]
+  readonly now: Timestamp
+  /** May be delivered before it is on disk (D12). */
+  readonly isAccepted?: boolean
+  readonly isAtomic?: boolean
+}

@@ -1,0 +1,64 @@
+import type { TurnNumber } from './facts.ts'
+import { Ordered } from './ordered.ts'
+import { compareRuns, cutBack, cutFront, joined, type Run } from './run.ts'
+
+/** What may go out next in a batch: runs in queue order, joined where they are alike, so a plain backlog is one run. */
+export class Ready {
+  readonly #runs = new Ordered<Run>(compareRuns)
+  #messages = 0
+
+  get messages(): number {
+    return this.#messages
+  }
+
+  get first(): Run | undefined {
+    return this.#runs.first
+  }
+
+  /** Puts it in its place: new messages behind, returned ones where they were (D4). */
+  add(run: Run, committed: TurnNumber): void {
+    this.#messages += run.count
+    const before = this.#runs.before(run)
+    if (before !== undefined) {
+      // What came in since the last commit joins the backlog only once it is on disk itself.
+      const earlier = before.turn > 0 && before.turn <= committed ? this.#runs.before(before) : undefined
+      if (earlier !== undefined && joined(earlier, before, committed)) {
+        this.#runs.delete(before)
+        if (joined(earlier, run, committed)) return
+      } else if (joined(before, run, committed)) return
+    }
+    this.#runs.add(run)
+  }
+
+  /** First run that does not come before this place in the queue order. */
+  ceiling(probe: Run): Run | undefined {
+    return this.#runs.ceiling(probe)
+  }
+
+  before(probe: Run): Run | undefined {
+    return this.#runs.before(probe)
+  }
+
+  /** Takes `count` messages of a run of this list, from the message `offset` on. */
+  take(run: Run, offset: number, count: number): Run {
+    this.#messages -= count
+    if (offset > 0) {
+      const back = cutBack(run, offset)
+      if (back.count === count) return back
+      const middle = cutFront(back, count)
+      this.#runs.add(back)
+      return middle
+    }
+    if (run.count > count) return cutFront(run, count)
+    this.#runs.delete(run)
+    return run
+  }
+
+  [Symbol.iterator](): Iterator<Run> {
+    return this.#runs[Symbol.iterator]()
+  }
+
+  from(probe: Run): Iterable<Run> {
+    return this.#runs.from(probe)
+  }
+}

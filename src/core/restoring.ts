@@ -1,0 +1,117 @@
+import { Batch } from './batch.ts'
+import type { BatchNumber, Fact, Sequence, Timestamp } from './facts.ts'
+import { invariant } from './invariant.ts'
+import type { Queue } from './queue.ts'
+import type { Run } from './run.ts'
+
+/** Rebuilds one queue from its facts, in the order in which a journal restores them. */
+export class Restoring {
+  readonly #queue: Queue
+  readonly #isClean: boolean
+  /** Where to look for a message of which only the number is known. */
+  readonly #priorities = new Set<number>()
+  #isFirst = true
+
+  /** @param isClean the stop before was: else every message may have been delivered (D5) */
+  constructor(queue: Queue, isClean: boolean) {
+    this.#queue = queue
+    this.#isClean = isClean
+  }
+
+  restore(fact: Fact, now: Timestamp): void {
+    const queue = this.#queue
+    switch (fact.kind) {
+      case 'batchCounted':
+        this.#batchAt(fact.batch).restore(fact.stats)
+        queue.nextSequence = Math.max(queue.nextSequence, fact.nextSequence)
+        break
+      case 'barrierPublished': {
+        const { sequence, batch, name, at: publishedAt, bytes } = fact
+        const barrier = { sequence, batch, name, publishedAt, bytes }
+        this.#batchAt(batch).barrier = barrier
+        this.#batchAt(batch + 1)
+        queue.barriers.add(barrier)
+        queue.nextSequence = Math.max(queue.nextSequence, sequence + 1)
+        break
+      }
+      case 'barrierReleased':
+        queue.barriers.release(fact.record, 0)
+        queue.nextSequence = Math.max(queue.nextSequence, fact.record.sequence + 1)
+        break
+      case 'producerTaken':
+        queue.producers.restore(fact)
+        break
+      case 'enqueued':
+        this.#messages(fact, now)
+        break
+      case 'returned':
+        for (const run of this.#take(fact.first, fact.count)) {
+          run.attempts = fact.attempts
+          run.delivered = true
+          run.dueAt = fact.dueAt ?? 0
+          queue.place(run, now)
+        }
+        break
+      default:
+        invariant(false, `a queue restores no ${fact.kind}`)
+    }
+  }
+
+  #messages(fact: Extract<Fact, { kind: 'enqueued' }>, now: Timestamp): void {
+    const batch = this.#batchAt(fact.batch)
+    let first = fact.first
+    for (const arrived of fact.runs ?? [{ count: fact.count }]) {
+      const { count, priority = 0, group, origin, dueAt = 0, expiresAt = Number.POSITIVE_INFINITY } = arrived
+      const bytes = Math.round(((fact.bodyBytes ?? 0) * count) / fact.count)
+      this.#priorities.add(priority)
+      const run: Run = {
+        first,
+        count,
+        bytes,
+        batch,
+        priority,
+        group,
+        origin,
+        expiresAt,
+        dueAt,
+        attempts: 0,
+        delivered: !this.#isClean,
+        turn: 0,
+      }
+      this.#queue.place(run, now)
+      first += count
+    }
+    this.#queue.nextSequence = Math.max(this.#queue.nextSequence, first)
+  }
+
+  /** Takes restored messages out again, by their numbers. */
+  *#take(first: Sequence, count: number): Generator<Run, void, undefined> {
+    const end = first + count
+    for (const { ready } of this.#queue.batches) {
+      for (const priority of this.#priorities) {
+        const probe = { priority, first } as Run
+        const before = ready.before(probe)
+        const isStraddling = before !== undefined && before.priority === priority && before.first + before.count > first
+        let run = isStraddling ? before : ready.ceiling(probe)
+        while (run !== undefined && run.priority === priority && run.first < end) {
+          const from = Math.max(first, run.first)
+          const taken = ready.take(run, from - run.first, Math.min(end, run.first + run.count) - from)
+          this.#queue.bytes -= taken.bytes
+          const next = { priority, first: taken.first + taken.count } as Run
+          yield taken
+          run = ready.ceiling(next)
+        }
+      }
+    }
+  }
+
+  /** The batch of this number, made with all between it and those that are there. */
+  #batchAt(number: BatchNumber): Batch {
+    const { batches } = this.#queue
+    if (this.#isFirst) batches[0] = new Batch(number)
+    this.#isFirst = false
+    while (number < this.#queue.head.number) batches.unshift(new Batch(this.#queue.head.number - 1))
+    while (number > this.#queue.open.number) batches.push(new Batch(this.#queue.open.number + 1))
+    return this.#queue.batchAt(number)
+  }
+}

@@ -1,0 +1,159 @@
+import type { Line } from './consumers.ts'
+import type { Sequence, Timestamp, TurnNumber } from './facts.ts'
+import { Ordered } from './ordered.ts'
+import { cutBack, type Run } from './run.ts'
+
+/** A filter as the core knows it: a predicate. Its language and the bodies are the engine's. */
+export interface Predicate {
+  /** Same text, same line: such subscriptions share what they have looked at. */
+  readonly text: string
+  matches(sequence: Sequence): boolean
+  matchesBarrier(bytes: Uint8Array): boolean
+}
+
+/** Deliveries next to one another that a subscription has and has not settled. */
+export interface Held {
+  /** Delivery number of the first. */
+  delivery: number
+  readonly run: Run
+  readonly subscription: Subscription
+  /** When its lease runs out; `Infinity` when only the end of the connection ends it. */
+  deadline: Timestamp
+  readonly deliveredAt: Timestamp
+  /** What the delivery rests on: not sent before that is on disk. */
+  readonly rests: TurnNumber
+}
+
+export function compareDeadlines(a: Held, b: Held): number {
+  return a.deadline - b.deadline || a.subscription.id - b.subscription.id || a.delivery - b.delivery
+}
+
+/** Lost deliveries that are remembered as such; an older one is answered as settled. */
+const LOST_RANGES_MAX = 1_000
+
+export interface SubscriptionTerms {
+  readonly id: number
+  readonly peer: number
+  /** What the engine calls it; the core hands it back. */
+  readonly tag: number
+  readonly prefetch: number
+  readonly concurrency: number
+  readonly leaseMs: number | undefined
+  readonly predicate: Predicate | undefined
+  /** A pull takes its messages once; settling them gives no credit back. */
+  readonly isPull: boolean
+}
+
+/** A consumer's standing wish for messages of one queue, and what it holds of them. */
+export class Subscription {
+  readonly id: number
+  readonly peer: number
+  readonly tag: number
+  readonly concurrency: number
+  readonly leaseMs: number | undefined
+  readonly isPull: boolean
+  predicate: Predicate | undefined
+  prefetch: number
+  /** Deliveries it has not settled; of a pull all it ever got. */
+  used = 0
+  /** Delivery number of the next. */
+  next = 1
+  /** The socket is full: nothing goes out until it has drained (D11). */
+  isStalled = false
+  /** Takes no more; what it holds stays with it. */
+  isClosed = false
+  /** Nothing may overtake an earlier delivery of the same subscription: "up to" must never name what was not sent. */
+  lastRests: TurnNumber = 0
+  /** When it was last served, as a count. */
+  served = 0
+  line: Line | undefined
+  heapAt = -1
+  readonly held: Ordered<Held> = new Ordered((a, b) => a.delivery - b.delivery)
+  readonly #lost: { first: number; count: number }[] = []
+
+  constructor(terms: SubscriptionTerms) {
+    this.id = terms.id
+    this.peer = terms.peer
+    this.tag = terms.tag
+    this.prefetch = terms.prefetch
+    this.concurrency = terms.concurrency
+    this.leaseMs = terms.leaseMs
+    this.predicate = terms.predicate
+    this.isPull = terms.isPull
+  }
+
+  get room(): number {
+    return this.isStalled || this.isClosed ? 0 : Math.max(0, this.prefetch - this.used)
+  }
+
+  /** Share of its credit that is used, 0 … 1. */
+  get share(): number {
+    return this.used / this.prefetch
+  }
+
+  /**
+   * What is held of the deliveries `first` … `first + count - 1`, cut to them; it stays in `held`.
+   *
+   * @param cut called with each new piece, so that other lists of pieces follow.
+   */
+  pieces(first: number, count: number, cut: (back: Held) => void): Held[] {
+    const end = first + count
+    const probe = { delivery: first } as Held
+    const found: Held[] = []
+    const straddling = this.held.before(probe)
+    if (straddling !== undefined && straddling.delivery + straddling.run.count > first)
+      this.#cut(straddling, first, cut)
+    for (
+      let held = this.held.ceiling(probe);
+      held !== undefined && held.delivery < end;
+      held = this.held.ceiling({ delivery: held.delivery + 1 } as Held)
+    ) {
+      if (held.delivery + held.run.count > end) this.#cut(held, end, cut)
+      found.push(held)
+    }
+    return found
+  }
+
+  /** Splits so that a piece begins at this delivery. */
+  #cut(held: Held, at: number, cut: (back: Held) => void): void {
+    const back: Held = { ...held, delivery: at, run: cutBack(held.run, at - held.delivery) }
+    this.held.add(back)
+    cut(back)
+  }
+
+  rememberLost(first: number, count: number): void {
+    this.#lost.push({ first, count })
+    if (this.#lost.length > LOST_RANGES_MAX) this.#lost.shift()
+  }
+
+  /** What became of deliveries of which none is held any more. */
+  fates(first: number, count: number): Fate[] {
+    const end = first + count
+    const fates: Fate[] = []
+    const add = (from: number, upTo: number, result: Fate['result']) => {
+      if (upTo > from) fates.push({ first: from, count: upTo - from, result })
+    }
+    let at = Math.max(first, Math.min(1, end))
+    add(first, at, 'unknown')
+    const known = Math.max(at, Math.min(end, this.next))
+    const lost = this.#lost
+      .filter(range => range.first < known && range.first + range.count > at)
+      .sort((a, b) => a.first - b.first)
+    for (const range of lost) {
+      add(at, range.first, 'already-settled')
+      const upTo = Math.min(known, range.first + range.count)
+      add(Math.max(at, range.first), upTo, 'lease-lost')
+      at = Math.max(at, upTo)
+    }
+    add(at, known, 'already-settled')
+    add(known, end, 'unknown')
+    return fates
+  }
+}
+
+/** Answer to a settle, for deliveries next to one another. */
+export interface Fate {
+  readonly first: number
+  readonly count: number
+  readonly result: 'unknown' | 'lease-lost' | 'already-settled'
+}

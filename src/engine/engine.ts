@@ -1,0 +1,333 @@
+import { Broker } from '../core/broker.ts'
+import { badName, differing, readOptions, withDefaults } from '../core/declaring.ts'
+import type { Timestamp, TurnNumber } from '../core/facts.ts'
+import { DEFAULT_OPTIONS } from '../core/options.ts'
+import type { Queue } from '../core/queue.ts'
+import { type Refusal, refuse } from '../core/refusals.ts'
+import { viewQueue } from '../core/snapshot.ts'
+import { type Effect, Turn } from '../core/turn.ts'
+import type { Journal, JournalFailure } from '../journal/journal.ts'
+import { Alarm } from './alarm.ts'
+import { Bodies } from './bodies.ts'
+import type { Clock } from './clock.ts'
+import { compile, compileOptions, isRefusal, type QueueExpressions, Subject, TestSubject } from './expressions.ts'
+import { type Deed, Gate } from './gate.ts'
+import { Intake } from './intake.ts'
+import { Party } from './party.ts'
+import type {
+  Engine as Door,
+  FilterTestResult,
+  Outbox,
+  Peer,
+  PeerIdentity,
+  QueueOptionsInput,
+  QueueView,
+} from './peer.ts'
+import type { Pressure } from './pressure.ts'
+import { LeaseTokens } from './pull.ts'
+import { Waits } from './waits.ts'
+
+/** Messages that a trial of a filter looks at. */
+const FILTER_TEST_MAX = 10_000
+/** Matches of a trial that are named. */
+const FILTER_TEST_FIRST = 10
+
+export interface EngineOptions {
+  readonly journal: Journal
+  readonly clock: Clock
+  /** Largest body, in bytes. */
+  readonly messageMax: number
+  /** Most messages in one publish. */
+  readonly frameMessagesMax: number
+  /** A publish to a queue that does not exist declares it with the defaults. */
+  readonly autoCreate: boolean
+  readonly pressure: Pressure
+  /** Called once, when nothing may be confirmed any more: the process must end (P2). */
+  readonly onFatal: (reason: JournalFailure) => void
+  /** Calls back after what runs now has returned; default `queueMicrotask`. */
+  readonly soon?: (callback: () => void) => void
+}
+
+/**
+ * The one meeting place of clock, journal and peers: runs a command, appends its facts, and does what follows from it
+ * once the turn it rests on is on disk.
+ */
+export class Engine implements Door {
+  readonly broker: Broker
+  readonly clock: Clock
+  readonly bodies: Bodies
+  readonly intake: Intake
+  readonly waits: Waits = new Waits()
+  readonly limits: { readonly messageMax: number; readonly frameMessagesMax: number }
+  readonly soon: (callback: () => void) => void
+  tokens: LeaseTokens = new LeaseTokens(0)
+  start = 0
+  readonly #journal: Journal
+  readonly #gate: Gate
+  readonly #alarm: Alarm
+  readonly #pressure: Pressure
+  readonly #autoCreate: boolean
+  readonly #onFatal: (reason: JournalFailure) => void
+  readonly #expressions = new WeakMap<Queue, QueueExpressions>()
+  readonly #parties = new Map<number, Party>()
+  readonly #producers = new Map<string, Party>()
+  #nextPeer = 1
+  #turn: TurnNumber = 0
+  /** The last turn that had something to keep. */
+  #appended: TurnNumber = 0
+  #state: 'restoring' | 'ready' | 'closing' | 'failed' = 'restoring'
+
+  constructor(options: EngineOptions) {
+    this.clock = options.clock
+    this.limits = { messageMax: options.messageMax, frameMessagesMax: options.frameMessagesMax }
+    this.soon = options.soon ?? queueMicrotask
+    this.bodies = new Bodies(options.journal)
+    this.intake = new Intake(options.messageMax)
+    this.broker = new Broker()
+    this.#journal = options.journal
+    this.#autoCreate = options.autoCreate
+    this.#pressure = options.pressure
+    this.#onFatal = options.onFatal
+    this.#gate = new Gate(deed => this.#perform(deed), this.soon)
+    this.#alarm = new Alarm(options.clock, () => this.run((turn, now) => this.broker.tick(turn, now)))
+    options.pressure.onChange((on, reason) => {
+      for (const party of this.#parties.values()) party.outbox.pressure(on, reason)
+    })
+  }
+
+  /** Restores what the journal holds; then peers may attach. */
+  async open(): Promise<void> {
+    this.#journal.onCommitted(upTo => {
+      if (this.#state === 'failed') return
+      this.broker.committed = upTo
+      this.#gate.open(upTo)
+    })
+    this.#journal.onFailed(reason => this.fail(reason))
+    const now = this.clock.now()
+    for await (const facts of this.#journal.restore()) {
+      for (const fact of facts) {
+        if (fact.kind === 'started') this.start = fact.start
+        this.broker.restore(fact, now)
+      }
+    }
+    this.tokens = new LeaseTokens(this.start)
+    for (const queue of this.broker.queues()) this.#compiled(queue)
+    this.#state = 'ready'
+    this.run((turn, at) => this.broker.restored(turn, at))
+  }
+
+  /** Lets everybody go, and returns when all that was decided is on disk. */
+  async close(): Promise<void> {
+    if (this.#state === 'ready') {
+      this.#state = 'closing'
+      for (const party of [...this.#parties.values()]) party.end(refuse('shutting-down', 'the server is shutting down'))
+    }
+    this.#alarm.set(Number.POSITIVE_INFINITY)
+    await this.#journal.close()
+  }
+
+  fail(reason: JournalFailure): void {
+    if (this.#state === 'failed') return
+    this.#state = 'failed'
+    this.#gate.shut()
+    this.#alarm.set(Number.POSITIVE_INFINITY)
+    this.#onFatal(reason)
+  }
+
+  get isOpen(): boolean {
+    return this.#state === 'ready'
+  }
+
+  readiness(): { readonly ready: boolean; readonly reason?: string } {
+    if (this.#state !== 'ready') return { ready: false, reason: this.#state }
+    return { ready: true }
+  }
+
+  get pressure(): { readonly on: boolean; readonly reason: string } {
+    return this.#pressure
+  }
+
+  // ── turns ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Runs one command of the core: its facts go to the journal, its effects to the gate. */
+  run<T>(command: (turn: Turn, now: Timestamp) => T): T {
+    this.#turn += 1
+    const turn = new Turn(this.#turn)
+    const result = command(turn, this.clock.now())
+    if (turn.facts.length > 0) {
+      this.#appended = turn.number
+      this.#journal.append(turn.number, turn.facts)
+    }
+    for (const effect of turn.effects) this.#gate.pass(effect.rests, effect)
+    this.#alarm.set(this.broker.nextDeadline)
+    return result
+  }
+
+  /** Answers once everything decided so far is on disk. */
+  answer(reply: () => void): void {
+    this.#gate.pass(this.#appended, reply)
+  }
+
+  /** Answers once this turn is on disk; 0: soon. */
+  answerAfter(rests: TurnNumber, reply: () => void): void {
+    this.#gate.pass(rests, reply)
+  }
+
+  #perform(deed: Deed): void {
+    try {
+      if (typeof deed === 'function') deed()
+      else this.#carryOut(deed)
+    } catch (error) {
+      if (!isJournalFailure(error)) throw error
+      this.fail(error)
+    }
+  }
+
+  #carryOut(effect: Effect): void {
+    switch (effect.kind) {
+      case 'released':
+        this.waits.released(effect.queue, effect.record)
+        break
+      case 'queue-deleted':
+        this.waits.deleted(effect.queue, refuse('queue-deleted', 'the queue was deleted'))
+        break
+      default:
+        this.#parties.get(effect.subscription.peer)?.carryOut(effect)
+    }
+  }
+
+  // ── peers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  attach(identity: PeerIdentity, outbox: Outbox): Peer {
+    const { producer } = identity
+    if (producer !== undefined) {
+      this.#producers
+        .get(producer)
+        ?.end(refuse('producer-taken-over', 'another connection of the same client has taken over'))
+    }
+    const party = new Party({ engine: this, id: this.#nextPeer, identity, outbox })
+    this.#nextPeer += 1
+    this.#parties.set(party.id, party)
+    if (producer !== undefined) this.#producers.set(producer, party)
+    if (this.#pressure.on) this.answerAfter(0, () => outbox.pressure(true, this.#pressure.reason))
+    return party
+  }
+
+  /** A party is closed: nobody reaches it any more. */
+  detach(party: Party): void {
+    this.#parties.delete(party.id)
+    const { producer } = party.identity
+    if (producer !== undefined && this.#producers.get(producer) === party) this.#producers.delete(producer)
+  }
+
+  nameOf(peer: number): string | undefined {
+    return this.#parties.get(peer)?.name
+  }
+
+  // ── queues ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  find(name: string): Queue | Refusal {
+    return this.broker.queue(name) ?? refuse('no-such-queue', `there is no queue "${name}"`, { queue: name })
+  }
+
+  /** For a publish: with `auto_create` a queue that is missing is made. */
+  findOrCreate(name: string): Queue | Refusal {
+    const queue = this.find(name)
+    if (!isRefusal(queue) || !this.#autoCreate) return queue
+    const problem = badName(name)
+    if (problem !== undefined) return refuse('invalid-request', problem)
+    return this.run((turn, now) => this.broker.declare(turn, now, name, DEFAULT_OPTIONS))
+  }
+
+  expressions(queue: Queue): QueueExpressions {
+    return this.#expressions.get(queue) ?? this.#compiled(queue)
+  }
+
+  #compiled(queue: Queue): QueueExpressions {
+    const compiled = compileOptions(queue.options)
+    // What was accepted when it was declared is accepted ever after.
+    if (isRefusal(compiled))
+      throw new Error(`queue "${queue.name}" has an expression that cannot be read: ${compiled.detail}`)
+    this.#expressions.set(queue, compiled)
+    return compiled
+  }
+
+  declare(name: string, input: QueueOptionsInput): { readonly created: boolean; readonly queue: QueueView } | Refusal {
+    const problem = badName(name)
+    if (problem !== undefined) return refuse('invalid-request', problem)
+    const given = readOptions(input)
+    if (isRefusal(given)) return given
+    const known = this.broker.queue(name)
+    if (known !== undefined) {
+      const differs = differing(known.options, given)
+      if (differs.length > 0) {
+        return refuse('queue-mismatch', `queue "${name}" is declared otherwise: ${differs.join(', ')}`, { differs })
+      }
+      return { created: false, queue: viewQueue(known, this.clock.now()) }
+    }
+    const options = withDefaults(given)
+    const expressions = compileOptions(options)
+    if (isRefusal(expressions)) return expressions
+    const cycle = this.#deadLetterCycle(name, options.deadLetter)
+    if (cycle !== undefined)
+      return refuse('invalid-options', `dead_letter: ${cycle} goes round in a circle`, { option: 'dead_letter' })
+    const queue = this.run((turn, now) => {
+      const declared = this.broker.declare(turn, now, name, options)
+      const { deadLetter } = options
+      // A queue that another one names is there from the start, so that it can be consumed (A7).
+      if (deadLetter !== undefined && deadLetter !== 'drop' && this.broker.queue(deadLetter) === undefined) {
+        this.broker.declare(turn, now, deadLetter, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
+      }
+      return declared
+    })
+    this.#expressions.set(queue, expressions)
+    return { created: true, queue: viewQueue(queue, this.clock.now()) }
+  }
+
+  /** The circle that dead letters would go round in, as text. */
+  #deadLetterCycle(name: string, deadLetter: string | undefined): string | undefined {
+    const path = [name]
+    for (
+      let next = deadLetter;
+      next !== undefined && next !== 'drop';
+      next = this.broker.queue(next)?.options.deadLetter
+    ) {
+      path.push(next)
+      if (next === name) return path.join(' → ')
+      if (path.length > 1_000) return undefined
+    }
+    return undefined
+  }
+
+  // ── trying out filters ─────────────────────────────────────────────────────────────────────────────────────────
+
+  testFilter(expression: string, bodies: readonly Uint8Array[]): readonly boolean[] | Refusal {
+    const filter = compile(expression, 'subscription')
+    return isRefusal(filter) ? filter : bodies.map(body => filter.matches(new TestSubject(body)))
+  }
+
+  testFilterOnQueue(expression: string, name: string): FilterTestResult | Refusal {
+    const filter = compile(expression, 'subscription')
+    if (isRefusal(filter)) return filter
+    const queue = this.find(name)
+    if (isRefusal(queue)) return queue
+    const subject = new Subject()
+    const first: number[] = []
+    let tested = 0
+    let matched = 0
+    for (const sequence of queue.readySequences()) {
+      if (tested === FILTER_TEST_MAX) break
+      const cursor = this.bodies.find(queue.id, sequence)
+      if (cursor === undefined) continue
+      tested += 1
+      if (!filter.matches(subject.at(cursor, name))) continue
+      matched += 1
+      if (first.length < FILTER_TEST_FIRST) first.push(sequence)
+    }
+    return { tested, matched, first }
+  }
+}
+
+function isJournalFailure(error: unknown): error is JournalFailure {
+  return error instanceof Error && error.name === 'JournalFailure'
+}

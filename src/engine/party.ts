@@ -1,0 +1,568 @@
+import { MessageCursor } from '@sluice/protocol'
+import type { CarriedPublish, Claim } from '../core/broker.ts'
+import type { BarrierRecord, Sequence } from '../core/facts.ts'
+import type { PublishAnswer } from '../core/publishing.ts'
+import type { Queue } from '../core/queue.ts'
+import { type Refusal, refuse } from '../core/refusals.ts'
+import type { SettleHow } from '../core/settling.ts'
+import { type BarrierView, holdouts, type QueueView, viewBarrier, viewQueue } from '../core/snapshot.ts'
+import type { Predicate, Subscription } from '../core/subscription.ts'
+import type { Effect } from '../core/turn.ts'
+import type { Engine } from './engine.ts'
+import { compile, isRefusal, predicateOf } from './expressions.ts'
+import type {
+  BarrierName,
+  Delivery,
+  Holdout,
+  Messages,
+  Outbox,
+  Peer,
+  PeerIdentity,
+  PublishCommand,
+  PullCommand,
+  Pulled,
+  QueueOptionsInput,
+  SettleAnswer,
+  SettleCommand,
+  SettleResult,
+  SubscribeCommand,
+  Subscribed,
+  SubscriptionId,
+  TokenSettle,
+} from './peer.ts'
+import { PULL_LEASE_MS_DEFAULT, PULL_LEASE_MS_MAX, Pull } from './pull.ts'
+
+/** Tag of subscriptions that are pulls: their deliveries go to the pull, not to the outbox. */
+const PULL_TAG = -1
+
+type SubscriptionEffect = Extract<Effect, { readonly subscription: Subscription }>
+
+interface Subscribed_ {
+  readonly queue: Queue
+  readonly subscription: Subscription
+}
+
+/** One connected party: keeps what is its own, and takes all else to the engine. */
+export class Party implements Peer {
+  readonly id: number
+  readonly identity: PeerIdentity
+  readonly outbox: Outbox
+  readonly #engine: Engine
+  readonly #subscriptions = new Map<SubscriptionId, Subscribed_>()
+  readonly #pulls = new Map<Subscription, Pull>()
+  readonly #waits = new Set<() => void>()
+  #isStalled = false
+  #isClosed = false
+
+  constructor(terms: { engine: Engine; id: number; identity: PeerIdentity; outbox: Outbox }) {
+    this.#engine = terms.engine
+    this.id = terms.id
+    this.identity = terms.identity
+    this.outbox = terms.outbox
+  }
+
+  get name(): string {
+    return this.identity.name
+  }
+
+  // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {
+    const answers = this.#publish(command)
+    if (typeof answers === 'string') this.end(refuse('invalid-request', answers))
+    else if (isRefusal(answers)) this.#soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
+    else if (command.confirm === 'accepted') this.#soon(() => answered(answers))
+    else this.#answer(() => answered(answers))
+  }
+
+  /** @returns a sentence when the producer's numbers are out of turn */
+  #publish(command: PublishCommand): PublishAnswer[] | Refusal | string {
+    const queue = this.#refusal() ?? this.#engine.findOrCreate(command.queue)
+    if (isRefusal(queue)) return queue
+    const { producer } = this.identity
+    const { number } = command
+    const repeated =
+      producer === undefined || number === undefined ? 0 : Math.max(0, queue.producers.last(producer) + 1 - number)
+    const incoming = this.#read(queue, command, { isDedupeAsked: command.dedupe === true, cutAt: repeated })
+    if (isRefusal(incoming)) return incoming
+    return this.#engine.run((turn, now) => {
+      const publish = { incoming, now, isAccepted: command.confirm === 'accepted', isAtomic: command.atomic === true }
+      if (producer === undefined || number === undefined) return this.#engine.broker.publish(turn, queue, publish)
+      const numbering = { producer, number, answeredUpTo: command.answeredUpTo ?? 0 }
+      return this.#engine.broker.publishNumbered(turn, queue, publish, command.count, numbering)
+    })
+  }
+
+  #read(queue: Queue, messages: Messages, how: { isDedupeAsked: boolean; cutAt: number }) {
+    const { limits, intake } = this.#engine
+    if (messages.count < 1 || messages.count > limits.frameMessagesMax) {
+      return refuse(
+        'invalid-request',
+        `a publish has from 1 to ${limits.frameMessagesMax} messages, this one ${messages.count}`,
+      )
+    }
+    const target = { name: queue.name, options: queue.options, expressions: this.#engine.expressions(queue) }
+    return intake.read(target, { bytes: messages.bytes, count: messages.count, ...how })
+  }
+
+  // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  subscribe(command: SubscribeCommand): Subscribed | Refusal {
+    const queue = this.#refusal() ?? this.#engine.find(command.queue)
+    if (isRefusal(queue)) return queue
+    if (this.#subscriptions.has(command.subscription))
+      return refuse('invalid-request', `subscription ${command.subscription} is there already`)
+    const predicate = this.#predicate(queue, command.filter)
+    if (isRefusal(predicate)) return predicate
+    const { subscription, missed } = this.#engine.run((turn, now) =>
+      this.#engine.broker.subscribe(
+        turn,
+        now,
+        queue,
+        {
+          peer: this.id,
+          tag: command.subscription,
+          prefetch: Math.min(command.prefetch, queue.options.prefetchMax),
+          concurrency: command.concurrency ?? 1,
+          leaseMs: command.leaseMs,
+          predicate,
+          isPull: false,
+        },
+        command.afterBatch,
+      ),
+    )
+    subscription.isStalled = this.#isStalled
+    this.#subscriptions.set(command.subscription, { queue, subscription })
+    return { batch: queue.head.number, barriersMissed: missed }
+  }
+
+  resubscribe(
+    id: SubscriptionId,
+    change: { readonly prefetch?: number; readonly filter?: string | null },
+  ): Refusal | undefined {
+    const found = this.#subscriptions.get(id)
+    if (found === undefined) return refuse('invalid-request', `there is no subscription ${id}`)
+    const { queue, subscription } = found
+    const predicate =
+      change.filter === undefined ? subscription.predicate : this.#predicate(queue, change.filter ?? undefined)
+    if (isRefusal(predicate)) return predicate
+    this.#change(queue, () => {
+      if (change.filter !== undefined) {
+        queue.consumers.leave(subscription)
+        subscription.predicate = predicate
+        queue.consumers.join(subscription)
+      }
+      if (change.prefetch !== undefined)
+        queue.consumers.setPrefetch(subscription, Math.min(change.prefetch, queue.options.prefetchMax))
+    })
+    return undefined
+  }
+
+  unsubscribe(id: SubscriptionId): void {
+    const found = this.#subscriptions.get(id)
+    if (found === undefined) return
+    this.#subscriptions.delete(id)
+    this.#engine.run((turn, now) => this.#engine.broker.unsubscribe(turn, now, found.queue, found.subscription, false))
+  }
+
+  #predicate(queue: Queue, text: string | undefined): Predicate | undefined | Refusal {
+    if (text === undefined || text === '') return undefined
+    const filter = compile(text, 'subscription')
+    return isRefusal(filter) ? filter : predicateOf(filter, queue, this.#engine.bodies)
+  }
+
+  /** An effect of the core for one of this party's subscriptions. */
+  carryOut(effect: SubscriptionEffect): void {
+    const { subscription } = effect
+    if (effect.kind === 'cancelled') {
+      this.#pulls.get(subscription)?.answer(effect.why)
+      this.#pulls.delete(subscription)
+      if (this.#subscriptions.delete(subscription.tag)) this.outbox.cancelled(subscription.tag, effect.why)
+      return
+    }
+    const pull = subscription.tag === PULL_TAG ? this.#pulls.get(subscription) : undefined
+    const queue = pull?.queue ?? this.#subscriptions.get(subscription.tag)?.queue
+    // Decided before it was closed: the core has taken back what it held.
+    if (queue === undefined || subscription.isClosed) return
+    if (effect.kind === 'lease-lost') {
+      if (pull === undefined) this.outbox.leaseLost(subscription.tag, { first: effect.first, count: effect.count })
+      return
+    }
+    if (effect.kind === 'barrier') {
+      const delivery = {
+        subscription: subscription.tag,
+        queue: queue.name,
+        record: effect.record,
+        replayed: effect.replayed,
+      }
+      if (pull !== undefined) pull.barrier(delivery)
+      else this.outbox.barrier(delivery)
+      return
+    }
+    const bytes = this.#engine.bodies.records(queue.id, effect.first, effect.count)
+    // Its lease ran out while it waited for the disk, and somebody else has settled it.
+    if (bytes === undefined) return
+    const delivery: Delivery = {
+      subscription: subscription.tag,
+      delivery: effect.delivery,
+      queue: queue.name,
+      sequence: effect.first,
+      count: effect.count,
+      batch: effect.batch,
+      attempt: effect.attempt,
+      redelivered: effect.redelivered,
+      bytes,
+      ...(effect.origin === undefined ? {} : { origin: effect.origin }),
+    }
+    if (pull !== undefined) {
+      pull.deliver(delivery)
+      return
+    }
+    this.outbox.deliver(delivery)
+    if (this.outbox.isFull()) this.#stall(true)
+  }
+
+  drained(): void {
+    this.#stall(false)
+  }
+
+  #stall(isStalled: boolean): void {
+    if (this.#isStalled === isStalled) return
+    this.#isStalled = isStalled
+    for (const { queue, subscription } of this.#subscriptions.values()) {
+      this.#change(queue, () => {
+        subscription.isStalled = isStalled
+        queue.consumers.changed(subscription)
+      })
+    }
+  }
+
+  #change(queue: Queue, change: () => void): void {
+    this.#engine.run((turn, now) => this.#engine.broker.change(turn, now, queue, change))
+  }
+
+  // ── settling ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  settle(command: SettleCommand, answered?: (answer: SettleAnswer) => void): void {
+    const found = this.#subscriptions.get(command.subscription)
+    if (found === undefined) {
+      const results = command.deliveries.map(range => ({ ...range, result: 'unknown' as const }))
+      this.#soon(() => answered?.({ results }))
+      return
+    }
+    const claims = [{ subscription: found.subscription, deliveries: command.deliveries }]
+    this.#settle(found.queue, claims, command.how, command.publish, answered)
+  }
+
+  #settle(
+    queue: Queue,
+    claims: readonly Claim[],
+    how: SettleHow,
+    publish: readonly Messages[] | undefined,
+    answered: ((answer: SettleAnswer) => void) | undefined,
+  ): void {
+    const carried = this.#carried(publish ?? [])
+    if (isRefusal(carried)) {
+      this.#soon(() => answered?.({ results: [], refusal: carried }))
+      return
+    }
+    const answer = this.#engine.run((turn, now) =>
+      this.#engine.broker.settle(
+        turn,
+        now,
+        queue,
+        claims,
+        how,
+        carried.map(({ queue: target, incoming }): CarriedPublish => ({ queue: target, publish: { incoming, now } })),
+      ),
+    )
+    if (answered === undefined) return
+    this.#answer(() => answered({ ...answer, results: answer.results.flat() }))
+  }
+
+  #carried(publish: readonly Messages[]) {
+    const carried = []
+    for (const messages of publish) {
+      const queue = this.#engine.find(messages.queue)
+      if (isRefusal(queue)) return queue
+      const incoming = this.#read(queue, messages, { isDedupeAsked: false, cutAt: 0 })
+      if (isRefusal(incoming)) return incoming
+      carried.push({ queue, incoming })
+    }
+    return carried
+  }
+
+  // ── pulls ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  pull(command: PullCommand, answered: (answer: Pulled | Refusal) => void): { cancel(): void } {
+    const nothing = { cancel() {} }
+    const queue = this.#refusal() ?? this.#engine.find(command.queue)
+    const predicate = isRefusal(queue) ? queue : this.#predicate(queue, command.filter)
+    if (isRefusal(queue) || isRefusal(predicate)) {
+      this.#soon(() => answered((isRefusal(queue) ? queue : predicate) as Refusal))
+      return nothing
+    }
+    const pull = new Pull({
+      queue,
+      messagesMax: command.messagesMax,
+      answered,
+      finish: done => this.#finishPull(done, command.settle === 'on-delivery'),
+      soon: this.#engine.soon,
+    })
+    const leaseMs = Math.min(PULL_LEASE_MS_MAX, command.leaseMs ?? queue.options.leaseMs ?? PULL_LEASE_MS_DEFAULT)
+    const { subscription, missed } = this.#engine.run((turn, now) => {
+      const terms = {
+        peer: this.id,
+        tag: PULL_TAG,
+        prefetch: command.messagesMax,
+        concurrency: 0,
+        leaseMs,
+        predicate,
+        isPull: true,
+      }
+      return this.#engine.broker.subscribe(turn, now, queue, terms, command.afterBatch)
+    })
+    pull.subscription = subscription
+    pull.missed = missed
+    this.#engine.tokens.add(queue, subscription)
+    this.#pulls.set(subscription, pull)
+    const { clock } = this.#engine
+    pull.cancelTimer = clock.at(clock.now() + command.waitMs, () => pull.finish())
+    return { cancel: () => this.#cancelPull(pull) }
+  }
+
+  #finishPull(pull: Pull, isSettledNow: boolean): void {
+    const { queue, subscription } = pull
+    this.#pulls.delete(subscription)
+    this.#engine.run((turn, now) =>
+      this.#engine.broker.change(turn, now, queue, () => {
+        queue.closePull(now, subscription, pull.sent)
+        if (isSettledNow && pull.sent > 0)
+          queue.settle(turn, now, subscription, { deliveries: [{ first: 1, count: pull.sent }], how: { kind: 'ack' } })
+      }),
+    )
+    const deliveries = pull.deliveries.flatMap(delivery => this.#single(subscription, delivery))
+    const answer = { deliveries, barriers: pull.barriers, batch: pull.batch, barriersMissed: pull.missed }
+    if (isSettledNow) this.#answer(() => pull.answer(answer))
+    else pull.answer(answer)
+  }
+
+  /** A token is for one message: runs are taken apart. */
+  #single(subscription: Subscription, delivery: Delivery): (Delivery & { readonly leaseToken: string })[] {
+    const cursor = new MessageCursor()
+    const singles: (Delivery & { readonly leaseToken: string })[] = []
+    for (const bytes of delivery.bytes) {
+      for (cursor.open(bytes); cursor.next(); ) {
+        const number = delivery.delivery + singles.length
+        singles.push({
+          ...delivery,
+          delivery: number,
+          sequence: delivery.sequence + singles.length,
+          count: 1,
+          bytes: [bytes.subarray(cursor.recordStart, cursor.bodyEnd)],
+          leaseToken: this.#engine.tokens.write(subscription, number),
+        })
+      }
+    }
+    return singles
+  }
+
+  #cancelPull(pull: Pull): void {
+    if (pull.isDone) return
+    pull.isDone = true
+    pull.cancelTimer?.()
+    this.#pulls.delete(pull.subscription)
+    this.#change(pull.queue, () => pull.queue.closePull(this.#engine.clock.now(), pull.subscription, 0))
+  }
+
+  settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void): void {
+    const queue = this.#engine.find(command.queue)
+    if (isRefusal(queue)) {
+      this.#soon(() => answered({ results: [], refusal: queue }))
+      return
+    }
+    // One claim a token, so that the results come back in their order.
+    const claims: Claim[] = []
+    const places: (SettleResult | undefined)[] = []
+    for (const { leaseToken } of command.deliveries) {
+      const named = this.#engine.tokens.read(leaseToken, queue)
+      if (typeof named === 'string') {
+        places.push(named)
+        continue
+      }
+      places.push(undefined)
+      claims.push({ subscription: named.subscription, deliveries: [{ first: named.delivery, count: 1 }] })
+    }
+    const lost = places.findIndex(place => place !== undefined)
+    if (lost >= 0 && (command.publish?.length ?? 0) > 0) {
+      const refusal = refuse(
+        places[lost] === 'already-settled' ? 'already-settled' : 'lease-lost',
+        `the lease token of delivery ${lost} holds nothing; nothing was published`,
+        { index: lost },
+      )
+      this.#soon(() => answered({ results: [], refusal }))
+      return
+    }
+    this.#settle(queue, claims, command.how, command.publish, answer => {
+      if (answer.refusal !== undefined) {
+        answered(answer)
+        return
+      }
+      const settled = answer.results[Symbol.iterator]()
+      const results = places.map((place, index) => ({
+        first: index,
+        count: 1,
+        result: place ?? settled.next().value?.result ?? ('unknown' as const),
+      }))
+      answered({ ...answer, results })
+    })
+  }
+
+  // ── queues and barriers ────────────────────────────────────────────────────────────────────────────────────────
+
+  declare(
+    name: string,
+    options: QueueOptionsInput,
+    answered: (answer: { readonly created: boolean; readonly queue: QueueView } | Refusal) => void,
+  ): void {
+    const answer = this.#refusal() ?? this.#engine.declare(name, options)
+    this.#answer(() => answered(answer))
+  }
+
+  deleteQueue(name: string, answered: (answer: Refusal | undefined) => void): void {
+    const queue = this.#refusal() ?? this.#engine.find(name)
+    const refusal = isRefusal(queue) ? queue : this.#engine.run(turn => this.#engine.broker.delete(turn, queue))
+    this.#answer(() => answered(refusal))
+  }
+
+  queues(): readonly QueueView[] {
+    const now = this.#engine.clock.now()
+    return [...this.#engine.broker.queues()].map(queue => viewQueue(queue, now))
+  }
+
+  queue(name: string): QueueView | Refusal {
+    const queue = this.#engine.find(name)
+    return isRefusal(queue) ? queue : viewQueue(queue, this.#engine.clock.now())
+  }
+
+  barriers(name: string): readonly BarrierView[] | Refusal {
+    const queue = this.#engine.find(name)
+    if (isRefusal(queue)) return queue
+    const now = this.#engine.clock.now()
+    const released = [...queue.barriers.records()].map(({ record }) => viewBarrier(queue, record, now))
+    return [...released, ...[...queue.barriers.waiting()].map(barrier => viewBarrier(queue, barrier, now))]
+  }
+
+  barrier(name: string, barrierName: BarrierName): BarrierView | Refusal {
+    const queue = this.#engine.find(name)
+    if (isRefusal(queue)) return queue
+    const barrier = queue.barriers.find(barrierName)
+    return barrier === undefined
+      ? noSuchBarrier(name, barrierName)
+      : viewBarrier(queue, barrier, this.#engine.clock.now())
+  }
+
+  holdouts(
+    name: string,
+    barrierName: BarrierName,
+    page: { readonly after?: Sequence; readonly limit: number },
+  ): readonly Holdout[] | Refusal {
+    const queue = this.#engine.find(name)
+    if (isRefusal(queue)) return queue
+    const barrier = queue.barriers.find(barrierName)
+    if (barrier === undefined) return noSuchBarrier(name, barrierName)
+    if ('releasedAt' in barrier) return []
+    return holdouts(queue, barrier, { after: page.after ?? 0, limit: page.limit }, this.#engine.clock.now()).map(
+      ({ holder, ...holdout }) => {
+        const named = holder === undefined ? undefined : this.#engine.nameOf(holder)
+        return named === undefined ? holdout : { ...holdout, holder: named }
+      },
+    )
+  }
+
+  waitForBarrier(
+    name: string,
+    barrierName: BarrierName,
+    timeoutMs: number | undefined,
+    answered: (answer: BarrierRecord | Refusal) => void,
+  ): { cancel(): void } {
+    const queue = this.#refusal() ?? this.#engine.find(name)
+    if (isRefusal(queue)) {
+      this.#soon(() => answered(queue))
+      return { cancel() {} }
+    }
+    const { clock, waits } = this.#engine
+    let isOver = false
+    const finish = () => {
+      if (isOver) return false
+      isOver = true
+      this.#waits.delete(finish)
+      stopWaiting()
+      cancelTimer()
+      return true
+    }
+    const end = (answer: BarrierRecord | Refusal) => {
+      if (finish()) answered(answer)
+    }
+    const stopWaiting = waits.add(queue.id, barrierName, end)
+    const cancelTimer =
+      timeoutMs === undefined ? () => {} : clock.at(clock.now() + timeoutMs, () => end(timedOut(name, barrierName)))
+    this.#waits.add(finish)
+    const known = queue.barriers.find(barrierName)
+    if (known !== undefined && 'releasedAt' in known)
+      this.#engine.answerAfter(queue.barriers.releasedIn(known.sequence), () => end(known))
+    return { cancel: finish }
+  }
+
+  // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    for (const finish of [...this.#waits]) finish()
+    for (const pull of [...this.#pulls.values()]) this.#cancelPull(pull)
+    const { broker } = this.#engine
+    for (const { queue, subscription } of this.#subscriptions.values()) {
+      if (!subscription.isClosed)
+        this.#engine.run((turn, now) => broker.unsubscribe(turn, now, queue, subscription, true))
+    }
+    this.#subscriptions.clear()
+    this.#engine.detach(this)
+  }
+
+  /** Closes it and tells it why. */
+  end(why: Refusal): void {
+    if (this.#isClosed) return
+    this.close()
+    this.outbox.closed(why)
+  }
+
+  #refusal(): Refusal | undefined {
+    if (this.#isClosed) return refuse('shutting-down', 'this connection has been closed')
+    return this.#engine.isOpen ? undefined : refuse('shutting-down', 'the server is shutting down')
+  }
+
+  /** Answers when all that was decided is on disk, if anybody is left to hear it. */
+  #answer(reply: () => void): void {
+    this.#engine.answer(() => {
+      if (!this.#isClosed) reply()
+    })
+  }
+
+  #soon(reply: () => void): void {
+    this.#engine.answerAfter(0, () => {
+      if (!this.#isClosed) reply()
+    })
+  }
+}
+
+function noSuchBarrier(queue: string, barrier: string): Refusal {
+  return refuse('no-such-barrier', `queue "${queue}" has no barrier "${barrier}", waiting or on record`, {
+    queue,
+    barrier,
+  })
+}
+
+function timedOut(queue: string, barrier: string): Refusal {
+  return refuse('timed-out', `barrier "${barrier}" of queue "${queue}" was not released in time`, { queue, barrier })
+}

@@ -1,0 +1,278 @@
+import type {
+  BarrierOutcome,
+  BarrierRecord,
+  BatchNumber,
+  BatchStats,
+  DeadLetterOrigin,
+  Sequence,
+  Timestamp,
+} from '../core/facts.ts'
+import type { QueueOptions } from '../core/options.ts'
+import type { PublishAnswer } from '../core/publishing.ts'
+import type { Refusal, RefusalCode } from '../core/refusals.ts'
+import type { BarrierView, Holdout as CoreHoldout, Progress, QueueView } from '../core/snapshot.ts'
+
+export type {
+  BarrierOutcome,
+  BarrierRecord,
+  BarrierView,
+  BatchNumber,
+  BatchStats,
+  DeadLetterOrigin,
+  Progress,
+  PublishAnswer,
+  QueueOptions,
+  QueueView,
+  Refusal,
+  RefusalCode,
+  Sequence,
+  Timestamp,
+}
+
+/** A message that holds a barrier; `holder` is the name of the peer that has it. */
+export type Holdout = Omit<CoreHoldout, 'holder'> & { readonly holder?: string }
+
+/** A subscription's number within its peer, chosen by the listener; not used again while the peer lives. */
+export type SubscriptionId = number
+/** Deliveries of a subscription are numbered from 1 (A3). */
+export type DeliveryNumber = number
+
+/** Numbers next to one another: `first` … `first + count - 1`. */
+export interface Range {
+  readonly first: number
+  readonly count: number
+}
+
+/** Messages for one queue, as message records one after another (`@sluice/protocol`, message.ts). */
+export interface Messages {
+  readonly queue: string
+  /** The engine owns this buffer from now on; nobody writes to it again. */
+  readonly bytes: Uint8Array
+  /** How many records `bytes` holds; checked by the engine, which refuses the whole as `invalid-message` if it is not so. */
+  readonly count: number
+}
+
+export interface PublishCommand extends Messages {
+  /** Default `durable`. With `none` the answer is not called for what is accepted. */
+  readonly confirm?: 'durable' | 'accepted'
+  /** Kept whole or not at all. */
+  readonly atomic?: boolean
+  /** Asks for dedupe by message id; refused `no-dedupe-window` on a queue that has no window. */
+  readonly dedupe?: boolean
+  /** Producer's number of the first message; each further message has the next one (P9). Only for peers with a producer. */
+  readonly number?: number
+  /** Every number up to this one has been answered at the producer's end. */
+  readonly answeredUpTo?: number
+}
+
+export interface SubscribeCommand {
+  readonly subscription: SubscriptionId
+  readonly queue: string
+  /** Most deliveries out at once, 0 … the queue's `prefetch_max`; 0 gets barriers only. */
+  readonly prefetch: number
+  readonly filter?: string
+  /** How many deliveries the consumer works on at once; default 1. Only those count as attempts when it dies (D6). */
+  readonly concurrency?: number
+  /** Lease of this subscription's deliveries; default the queue's. */
+  readonly leaseMs?: number
+  /** The batch number the consumer was in: barriers released since come first, marked as replayed (B11). */
+  readonly afterBatch?: BatchNumber
+}
+
+export interface Subscribed {
+  /** Batch number now in turn. */
+  readonly batch: BatchNumber
+  /** Records of barriers released since `afterBatch` that are gone. */
+  readonly barriersMissed: number
+}
+
+/** Messages next to one another in the queue, alike in everything named here. */
+export interface Delivery {
+  readonly subscription: SubscriptionId
+  /** Delivery number of the first. */
+  readonly delivery: DeliveryNumber
+  readonly queue: string
+  readonly sequence: Sequence
+  readonly count: number
+  readonly batch: BatchNumber
+  readonly attempt: number
+  readonly redelivered: boolean
+  /** Message records one after another, in one or more pieces; the journal's, never to be written to. */
+  readonly bytes: readonly Uint8Array[]
+  readonly origin?: DeadLetterOrigin
+}
+
+export interface BarrierDelivery {
+  readonly subscription: SubscriptionId
+  readonly queue: string
+  readonly record: BarrierRecord
+  /** It was released while the consumer was away (B11). */
+  readonly replayed: boolean
+}
+
+/** What a listener must offer for each peer. Called in order, never from inside a call of the peer's. */
+export interface Outbox {
+  deliver(delivery: Delivery): void
+  barrier(delivery: BarrierDelivery): void
+  /** The lease of these deliveries is gone; a later settle of them is refused. */
+  leaseLost(subscription: SubscriptionId, deliveries: Range): void
+  /** The subscription has ended, not by the peer's wish. */
+  cancelled(subscription: SubscriptionId, why: Refusal): void
+  /** The peer must go; `close()` has been done. */
+  closed(why: Refusal): void
+  /** True: nothing is delivered until the listener calls `peer.drained()` (D11). Asked before each delivery. */
+  isFull(): boolean
+  /** Publishers may send (again), or must stop (R5). */
+  pressure(on: boolean, reason: string): void
+}
+
+export type SettleKind =
+  | { readonly kind: 'ack' }
+  | { readonly kind: 'nack'; readonly delayMs?: number }
+  | { readonly kind: 'release' }
+  | { readonly kind: 'reject'; readonly reason?: string }
+  /** New deadline: now plus this. */
+  | { readonly kind: 'extend'; readonly leaseMs: number }
+
+export interface SettleCommand {
+  readonly subscription: SubscriptionId
+  readonly deliveries: readonly Range[]
+  readonly how: SettleKind
+  /** Carried by an ack: settled and published in one commit or not at all (A4). */
+  readonly publish?: readonly Messages[]
+}
+
+export type SettleResult =
+  | 'acked'
+  | 'nacked'
+  | 'released'
+  | 'rejected'
+  | 'extended'
+  | 'already-settled'
+  | 'lease-lost'
+  | 'unknown'
+
+/** In the order of the deliveries named. `refusal`: nothing was done, and why (A4). */
+export interface SettleAnswer {
+  readonly results: readonly (Range & { readonly result: SettleResult })[]
+  readonly refusal?: Refusal
+  /** Where the carried messages went. */
+  readonly published?: readonly PublishAnswer[]
+}
+
+/** "Up to n within t" on top of credit; its leases belong to time, not to the peer. */
+export interface PullCommand {
+  readonly queue: string
+  readonly messagesMax: number
+  readonly waitMs: number
+  /** Default: the queue's lease, else 30 s. At most 12 h. */
+  readonly leaseMs?: number
+  readonly filter?: string
+  readonly afterBatch?: BatchNumber
+  /** `on-delivery`: settled as it is handed out (`?ack=auto`). */
+  readonly settle?: 'later' | 'on-delivery'
+}
+
+export interface Pulled {
+  readonly deliveries: readonly (Delivery & { readonly leaseToken: string })[]
+  /** At most one, behind all deliveries. */
+  readonly barriers: readonly BarrierDelivery[]
+  /** To be given back as `afterBatch`. */
+  readonly batch: BatchNumber
+  readonly barriersMissed: number
+}
+
+export interface TokenSettle {
+  readonly queue: string
+  /** One token may be named once. */
+  readonly deliveries: readonly { readonly sequence: Sequence; readonly leaseToken: string }[]
+  readonly how: SettleKind
+  readonly publish?: readonly Messages[]
+}
+
+/** `@17` is the barrier with sequence number 17 (B1). */
+export type BarrierName = string
+
+/**
+ * One connected party, whatever its protocol: the listeners' door to the engine.
+ *
+ * Commands are carried out at once and in order (P3); `answered` callbacks come later, after the commit they rest on,
+ * in the order of their commits. A refusal that needs no commit may be answered before earlier accepted commands are.
+ * A peer that is closed answers nothing more.
+ */
+export interface Peer {
+  readonly id: number
+  readonly name: string
+  /** Called once for each range of answers; all messages of the command get exactly one answer. */
+  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void
+  subscribe(command: SubscribeCommand): Subscribed | Refusal
+  /** New prefetch or filter, in place (D13). */
+  resubscribe(
+    subscription: SubscriptionId,
+    change: { readonly prefetch?: number; readonly filter?: string | null },
+  ): Refusal | undefined
+  unsubscribe(subscription: SubscriptionId): void
+  /** Without `answered` nothing is answered, and a refusal is silent but for `leaseLost`. */
+  settle(command: SettleCommand, answered?: (answer: SettleAnswer) => void): void
+  pull(command: PullCommand, answered: (answer: Pulled | Refusal) => void): { cancel(): void }
+  settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void): void
+  declare(
+    name: string,
+    options: QueueOptionsInput,
+    answered: (answer: { readonly created: boolean; readonly queue: QueueView } | Refusal) => void,
+  ): void
+  deleteQueue(name: string, answered: (answer: Refusal | undefined) => void): void
+  queues(): readonly QueueView[]
+  queue(name: string): QueueView | Refusal
+  barriers(queue: string): readonly BarrierView[] | Refusal
+  barrier(queue: string, name: BarrierName): BarrierView | Refusal
+  holdouts(
+    queue: string,
+    name: BarrierName,
+    page: { readonly after?: Sequence; readonly limit: number },
+  ): readonly Holdout[] | Refusal
+  /**
+   * Answers once when the barrier is released, also if it was before, and also for a name nobody has published yet
+   * (B10); `timed-out` after `timeoutMs`.
+   */
+  waitForBarrier(
+    queue: string,
+    name: BarrierName,
+    timeoutMs: number | undefined,
+    answered: (answer: BarrierRecord | Refusal) => void,
+  ): { cancel(): void }
+  /** The listener can take deliveries again after `isFull()`. */
+  drained(): void
+  /** Everything it held returns at once, except leases of pulls (D6). */
+  close(): void
+}
+
+/** Options as people give them: `snake_case`, durations as `30s`, sizes as `64KiB` or bytes. Only those given. */
+export type QueueOptionsInput = Readonly<Record<string, unknown>>
+
+/** How a listener introduces a party. */
+export interface PeerIdentity {
+  /** Shown to operators; the client's own name, or its address. */
+  readonly name: string
+  /** Random id of an SDK client, 32 hex digits; a second peer with the same one ends the first (P9). */
+  readonly producer?: string
+}
+
+export interface FilterTestResult {
+  readonly tested: number
+  readonly matched: number
+  readonly first: readonly Sequence[]
+}
+
+/** What the listeners get from the server. */
+export interface Engine {
+  attach(identity: PeerIdentity, outbox: Outbox): Peer
+  /** Rises with every start of the server on this data. */
+  readonly start: number
+  readonly limits: { readonly messageMax: number; readonly frameMessagesMax: number }
+  /** Ready to serve; else a reason. */
+  readiness(): { readonly ready: boolean; readonly reason?: string }
+  testFilter(expression: string, bodies: readonly Uint8Array[]): readonly boolean[] | Refusal
+  testFilterOnQueue(expression: string, queue: string): FilterTestResult | Refusal
+  readonly pressure: { readonly on: boolean; readonly reason: string }
+}

@@ -1,0 +1,66 @@
+import type { Clock } from './clock.ts'
+
+/** How often the disk is looked at, in ms. */
+const DISK_EVERY_MS = 1_000
+/** Publishing goes on once there is this much more than the mark. */
+const HYSTERESIS = 1.1
+
+export interface DiskSpace {
+  readonly freeBytes: number
+  readonly totalBytes: number
+}
+
+/** When publishers must stop: too little free disk, so that acks can still be written (R5). */
+export class Pressure {
+  on = false
+  reason = ''
+  readonly #clock: Clock
+  readonly #space: (() => Promise<DiskSpace>) | undefined
+  readonly #freeMin: number | undefined
+  readonly #listeners: ((on: boolean, reason: string) => void)[] = []
+  #cancel: (() => void) | undefined
+
+  /**
+   * @param space absent: nothing is written, and nothing can fill up
+   * @param freeMin bytes; default the larger of 5 % and 512 MiB
+   */
+  constructor(clock: Clock, space?: () => Promise<DiskSpace>, freeMin?: number) {
+    this.#clock = clock
+    this.#space = space
+    this.#freeMin = freeMin
+  }
+
+  onChange(listener: (on: boolean, reason: string) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** Looks at the disk now, and then every second until `stop`. */
+  async watch(): Promise<void> {
+    if (this.#space === undefined) return
+    const { freeBytes, totalBytes } = await this.#space()
+    const mark = this.#freeMin ?? Math.max(totalBytes * 0.05, 512 * 1024 * 1024)
+    const isLow = freeBytes < (this.on ? mark * HYSTERESIS : mark)
+    this.#set(
+      isLow,
+      isLow ? `only ${mebibytes(freeBytes)} MiB of disk are free, and disk_free_min is ${mebibytes(mark)} MiB` : '',
+    )
+    this.#cancel = this.#clock.at(this.#clock.now() + DISK_EVERY_MS, () => {
+      this.watch().catch((error: unknown) => this.#set(true, `free disk space cannot be read: ${String(error)}`))
+    })
+  }
+
+  stop(): void {
+    this.#cancel?.()
+  }
+
+  #set(on: boolean, reason: string): void {
+    const changed = on !== this.on
+    this.on = on
+    this.reason = reason
+    if (changed) for (const listener of this.#listeners) listener(on, reason)
+  }
+}
+
+function mebibytes(bytes: number): number {
+  return Math.floor(bytes / 1024 / 1024)
+}

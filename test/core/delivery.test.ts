@@ -1,0 +1,241 @@
+import { expect, test } from 'vitest'
+import { scenario } from '../support/scenario.ts'
+
+test('D1: messages go out in queue order, to whoever has the most room', () => {
+  const orders = scenario()
+  orders.subscribe('ann', { prefetch: 2 }).gives()
+  orders.subscribe('bob', { prefetch: 2 }).gives()
+  orders.publish('m1', 'm2', 'm3', 'm4', 'm5').gives('keep m1…m5', 'ann gets m1 m2', 'bob gets m3 m4')
+  orders.ack('bob', 'm3').gives('keep m3 acked', 'bob gets m5')
+})
+
+test('D1: fair dispatch with prefetch 1 gives the next message to whoever is free', () => {
+  const orders = scenario()
+  orders.subscribe('ann', { prefetch: 1 })
+  orders.subscribe('bob', { prefetch: 1 })
+  orders.publish('long', 'short').gives('keep long short', 'ann gets long', 'bob gets short')
+  orders.publish('m3', 'm4').gives('keep m3 m4')
+  orders.ack('bob', 'short').gives('keep short acked', 'bob gets m3')
+  orders.ack('bob', 'm3').gives('keep m3 acked', 'bob gets m4')
+})
+
+test('D1: equal shares are dealt out evenly, however the messages come', () => {
+  const orders = scenario()
+  const names = ['ann', 'bob', 'cyd']
+  for (const name of names) orders.subscribe(name, { prefetch: 1000 })
+  for (let n = 0; n < 10; n += 1) orders.publish(...Array.from({ length: 100 }, (_, k) => `m${n}-${k}`))
+  const used = names.map(name => orders.consumers.get(name)?.used ?? 0)
+  expect(used.reduce((a, b) => a + b)).toBe(1000)
+  expect(Math.max(...used) - Math.min(...used)).toBeLessThanOrEqual(2)
+})
+
+test('D1: round-robin deals in turns, whatever was acked', () => {
+  const orders = scenario({ fairness: 'round-robin' })
+  orders.subscribe('ann')
+  orders.subscribe('bob')
+  orders.publish('m1', 'm2').gives('keep m1 m2', 'ann gets m1', 'bob gets m2')
+  orders.ack('bob', 'm2')
+  orders.publish('m3').gives('keep m3', 'ann gets m3')
+  orders.publish('m4').gives('keep m4', 'bob gets m4')
+})
+
+test('D1: fast fills up the first that has room', () => {
+  const orders = scenario({ fairness: 'fast' })
+  orders.subscribe('ann', { prefetch: 3 })
+  orders.subscribe('bob', { prefetch: 3 })
+  orders.publish('m1', 'm2').gives('keep m1 m2', 'ann gets m1 m2')
+  orders.publish('m3', 'm4').gives('keep m3 m4', 'ann gets m3', 'bob gets m4')
+})
+
+test('D1: no more than unacked_max messages of a queue are out', () => {
+  const orders = scenario({ unackedMax: 3 })
+  orders.subscribe('ann')
+  orders.subscribe('bob')
+  orders.publish('m1', 'm2', 'm3', 'm4').gives('keep m1 m2 m3 m4', 'ann gets m1 m2', 'bob gets m3')
+  orders.ack('ann', 'm1').gives('keep m1 acked', 'ann gets m4')
+})
+
+test('D2, D10: what an ended subscription held goes to another one, and no attempt counts', () => {
+  const orders = scenario()
+  orders.subscribe('ann', { prefetch: 2 })
+  orders.publish('m1', 'm2').gives('keep m1 m2', 'ann gets m1 m2')
+  orders.subscribe('bob').gives()
+  orders.unsubscribe('ann').gives('keep m1 m2 returned, 0 tried', 'bob gets m1 m2 again')
+})
+
+test('D3: a message that nobody wants does not block those behind it', () => {
+  const orders = scenario()
+  orders.publish('m1', 'm2', 'm3', 'm4')
+  orders.subscribe('ann', { only: ['m2', 'm4'] }).gives('ann gets m2', 'ann gets m4')
+  orders.subscribe('bob', { only: ['m3'] }).gives('bob gets m3')
+  orders.subscribe('cyd').gives('cyd gets m1')
+})
+
+test('D3: a message that comes back in front of what a filter has looked at is found again', () => {
+  const orders = scenario()
+  orders.publish('m1', 'm2', 'm3', 'm4')
+  orders.subscribe('ann', { only: ['m2', 'm4'], prefetch: 1 }).gives('ann gets m2')
+  orders.subscribe('bob', { only: ['m1', 'm2', 'm3'], prefetch: 1 }).gives('bob gets m1')
+  orders.release('ann', 'm2').gives('keep m2 returned, 0 tried', 'ann gets m2 again')
+  orders.ack('ann', 'm2').gives('keep m2 acked', 'ann gets m4')
+  orders.nack('ann', 'm4').gives('keep m4 returned, 1 tried', 'ann gets m4 again, attempt 2')
+})
+
+test('D4: a returned message keeps its place in the queue order', () => {
+  const orders = scenario()
+  orders.subscribe('ann', { prefetch: 2 })
+  orders.publish('m1', 'm2', 'm3', 'm4').gives('keep m1 m2 m3 m4', 'ann gets m1 m2')
+  orders.release('ann', 'm2').gives('keep m2 returned, 0 tried', 'ann gets m2 again')
+  orders.nack('ann', 'm1').gives('keep m1 returned, 1 tried', 'ann gets m1 again, attempt 2')
+  orders.ack('ann', 'm2').gives('keep m2 acked', 'ann gets m3')
+})
+
+test('D5: the attempt number and the redelivered flag tell what happened before, also after a restart', () => {
+  const orders = scenario()
+  orders.subscribe('ann')
+  orders.publish('m1', 'm2', 'm3')
+  orders.nack('ann', 'm1').gives('keep m1 returned, 1 tried', 'ann gets m1 again, attempt 2')
+  orders.nack('ann', 'm1').gives('keep m1 returned, 2 tried', 'ann gets m1 again, attempt 3')
+  orders.release('ann', 'm2').gives('keep m2 returned, 0 tried', 'ann gets m2 again')
+  orders.disconnect('ann')
+  orders.crash({ clean: true }).gives()
+  // The disconnect counted for m3, the first that was held, with concurrency 1.
+  orders.subscribe('bob').gives('bob gets m1 again, attempt 3', 'bob gets m2 again', 'bob gets m3 again, attempt 2')
+})
+
+test('D5: after an unclean stop every message may have been delivered', () => {
+  const orders = scenario()
+  orders.publish('m1')
+  orders.crash()
+  orders.subscribe('ann').gives('ann gets m1 again')
+})
+
+test('D6: when a connection is gone only what was worked on counts as tried', () => {
+  const orders = scenario()
+  orders.subscribe('ann', { concurrency: 2 })
+  orders.publish('m1', 'm2', 'm3', 'm4').gives('keep m1 m2 m3 m4', 'ann gets m1 m2 m3 m4')
+  orders.subscribe('bob')
+  orders
+    .disconnect('ann')
+    .gives(
+      'keep m1 m2 returned, 1 tried',
+      'keep m3 m4 returned, 0 tried',
+      'bob gets m1 m2 again, attempt 2',
+      'bob gets m3 m4 again',
+    )
+})
+
+test('D6, D12: a delivery that waited for the disk when its connection ended counts for nothing', () => {
+  const orders = scenario()
+  orders.subscribe('ann')
+  orders.holdDisk().publish('m1').gives('keep m1', 'ann gets m1')
+  orders.disconnect('ann').gives()
+  orders.commit().subscribe('bob').gives('bob gets m1')
+})
+
+test('D7: a lease that runs out gives the message to the next consumer, as a second attempt', () => {
+  const orders = scenario({ leaseMs: 30_000 })
+  orders.at('0s').publish('m1').gives('keep m1')
+  orders.at('0s').subscribe('ann', { prefetch: 1 }).gives('ann gets m1')
+  orders.at('29s').subscribe('bob', { prefetch: 1 }).gives()
+  orders.at('29999ms').tick().gives()
+  orders.at('30s').tick().gives('keep m1 returned, 1 tried', 'ann lost m1', 'bob gets m1 again, attempt 2')
+})
+
+test('D7: an ack after the lease was lost is told so and changes nothing', () => {
+  const orders = scenario({ leaseMs: 30_000 })
+  orders.publish('m1')
+  orders.subscribe('ann', { prefetch: 1 }).gives('ann gets m1')
+  const late = orders.delivery('ann', 'm1')
+  orders.subscribe('bob', { prefetch: 1 })
+  orders.at('30s').tick().gives('keep m1 returned, 1 tried', 'ann lost m1', 'bob gets m1 again, attempt 2')
+  orders
+    .outcome((turn, now) => {
+      const subscription = orders.consumers.get('ann')
+      const { results } = orders.broker.settle(
+        turn,
+        now,
+        orders.queue,
+        [{ subscription: subscription as never, deliveries: [{ first: late, count: 1 }] }],
+        { kind: 'ack' },
+      )
+      return results.flat().map(({ result }) => result)
+    })
+    .gives('lease-lost')
+  orders.ack('bob', 'm1').gives('keep m1 acked')
+})
+
+test('D7, A2: an extended lease runs from when it was extended', () => {
+  const orders = scenario({ leaseMs: 30_000 })
+  orders.publish('m1')
+  orders.subscribe('ann').gives('ann gets m1')
+  orders.at('20s').extend('ann', 'm1', '60s').gives()
+  orders.at('79s').tick().gives()
+  expect(orders.broker.nextDeadline).toBe(orders.at('80s').now)
+  orders.tick().gives('keep m1 returned, 1 tried', 'ann lost m1', 'ann gets m1 again, attempt 2')
+})
+
+test('D8: a settled delivery gives its credit back at once', () => {
+  const orders = scenario()
+  orders.subscribe('ann', { prefetch: 1 })
+  orders.publish('m1', 'm2').gives('keep m1 m2', 'ann gets m1')
+  orders.ack('ann', 'm1').gives('keep m1 acked', 'ann gets m2')
+})
+
+test('D8: with prefetch 0 a subscription gets barriers only', () => {
+  const orders = scenario()
+  orders.subscribe('ann', { prefetch: 0 })
+  orders.publish('m1').gives('keep m1')
+  orders.subscribe('bob').gives('bob gets m1')
+  orders.barrier('eof').gives('keep barrier eof')
+  orders
+    .ack('bob', 'm1')
+    .gives('keep m1 acked', 'keep eof released: clean', 'ann gets barrier eof', 'bob gets barrier eof', 'released eof')
+})
+
+test('D11: a socket that is full stops deliveries to its connection alone', () => {
+  const orders = scenario()
+  orders.subscribe('ann')
+  orders.subscribe('bob')
+  const ann = orders.consumers.get('ann')
+  const stall = (isStalled: boolean) =>
+    orders.outcome((turn, now) => {
+      orders.broker.change(turn, now, orders.queue, () => {
+        ann!.isStalled = isStalled
+        orders.queue.consumers.changed(ann!)
+      })
+    })
+  stall(true).gives()
+  orders.publish('m1', 'm2').gives('keep m1 m2', 'bob gets m1 m2')
+  orders.disconnect('bob').gives('keep m1 returned, 1 tried', 'keep m2 returned, 0 tried')
+  stall(false).gives('ann gets m1 again, attempt 2', 'ann gets m2 again')
+})
+
+test('D12: a delivery rests on the turn that brought the message', () => {
+  const orders = scenario()
+  orders.subscribe('ann')
+  const { turn } = orders.run((turn, now) =>
+    orders.broker.publish(turn, orders.queue, {
+      now,
+      incoming: [
+        { kind: 'messages', index: 0, count: 1, bytes: new Uint8Array(0), runs: [{ count: 1, bodyBytes: 0 }] },
+      ],
+    }),
+  )
+  expect(turn.effects).toMatchObject([{ kind: 'deliver', rests: turn.number }])
+})
+
+test('D12: an accepted message may go out before it is on disk', () => {
+  const orders = scenario()
+  orders.subscribe('ann')
+  const { turn } = orders.run((turn, now) =>
+    orders.broker.publish(turn, orders.queue, {
+      now,
+      isAccepted: true,
+      incoming: [
+        { kind: 'messages', index: 0, count: 1, bytes: new Uint8Array(0), runs: [{ count: 1, bodyBytes: 0 }] },
+      ],
+    }),
+  )
+  expect(turn.effects).toMatchObject([{ kind: 'deliver', rests: 0 }])
+})
