@@ -1,7 +1,7 @@
 import type { WaitingBarrier } from './barriers.ts'
 import type { BatchNumber, BatchStats, Timestamp } from './facts.ts'
 import { Rate } from './rate.ts'
-import { Ready } from './ready.ts'
+import { type Expiring, Ready } from './ready.ts'
 
 /**
  * The messages between two barriers of a queue. Only the first batch of a queue gives out messages; that is all the
@@ -9,7 +9,7 @@ import { Ready } from './ready.ts'
  */
 export class Batch {
   readonly number: BatchNumber
-  readonly ready: Ready = new Ready()
+  readonly ready: Ready
   leased = 0
   delayed = 0
   /** The barrier that closes it, once it is published. */
@@ -28,8 +28,9 @@ export class Batch {
   firstPublishedAt: Timestamp | undefined
   lastSettledAt: Timestamp | undefined
 
-  constructor(number: BatchNumber) {
+  constructor(number: BatchNumber, expiring: Expiring) {
     this.number = number
+    this.ready = new Ready(expiring)
   }
 
   /** Messages not settled: what holds its barrier. Derived from where the messages are, never kept (B3). */

@@ -225,7 +225,7 @@ export class Broker implements QueueHost {
     for (const { queue: target, publish } of carried) {
       for (const incoming of publish.incoming) {
         if (incoming.kind === 'refused') return incoming.refusal
-        const refusal = incoming.kind === 'barrier' ? target.mayPublishBarrier(incoming.name) : undefined
+        const refusal = incoming.kind === 'barrier' ? target.arrivals.mayPublishBarrier(incoming.name) : undefined
         if (refusal !== undefined) return refusal
       }
     }
@@ -235,12 +235,12 @@ export class Broker implements QueueHost {
   deadLetter(turn: Turn, now: Timestamp, queue: Queue, run: Run, reason: DeadReason, detail?: string): void {
     const name = this.deadLetterName(queue)
     if (name === undefined) {
-      settled(turn, now, queue, run.batch, run.first, run.count, 'dropped')
+      settled(turn, now, queue, run.batch, run.first, run.count, reason === 'expired' ? 'expired' : 'dropped')
       return
     }
     // A dead-letter queue that is made because it is needed keeps what it gets: it has no dead letters of its own.
     const target = this.#byName.get(name) ?? this.declare(turn, now, name, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
-    run.batch.countSettled(now, run.count, 'dead')
+    run.batch.countSettled(now, run.count, reason === 'expired' ? 'expired' : 'dead')
     for (let k = 0; k < run.count; k += 1) {
       const origin = {
         queue: queue.name,
@@ -251,7 +251,7 @@ export class Broker implements QueueHost {
         reason,
         ...(detail === undefined ? {} : { detail }),
       }
-      const { sequence, batch } = target.takeDeadLetter(turn, now, run.bytes / run.count, origin)
+      const { sequence, batch } = target.arrivals.takeDeadLetter(turn, now, run.bytes / run.count, origin)
       turn.keep({
         kind: 'moved',
         queue: queue.id,

@@ -1,25 +1,17 @@
-import { Barriers, recordOf, type WaitingBarrier } from './barriers.ts'
+import { Arrivals } from './arrivals.ts'
+import { Barriers, recordOf } from './barriers.ts'
 import { Batch } from './batch.ts'
 import { Consumers } from './consumers.ts'
 import { Delayed } from './delayed.ts'
 import { dispatch } from './dispatch.ts'
-import type {
-  BatchNumber,
-  DeadLetterOrigin,
-  DeadReason,
-  Fact,
-  QueueId,
-  Sequence,
-  Timestamp,
-  TurnNumber,
-} from './facts.ts'
+import type { BatchNumber, DeadReason, QueueId, Sequence, Timestamp, TurnNumber } from './facts.ts'
 import type { HeapItem } from './heap.ts'
 import { invariant } from './invariant.ts'
 import type { QueueOptions } from './options.ts'
 import { Ordered } from './ordered.ts'
 import { Producers } from './producers.ts'
-import type { Incoming, IncomingRun, Publish, PublishAnswer } from './publishing.ts'
-import { type Refusal, refuse } from './refusals.ts'
+import type { Publish, PublishAnswer } from './publishing.ts'
+import { compareExpiry, type Expiring } from './ready.ts'
 import { isSpent, retryDelayMs } from './retry.ts'
 import { cutFront, type Run } from './run.ts'
 import { type Settle, type SettleResult, Settling } from './settling.ts'
@@ -45,7 +37,9 @@ export class Queue implements HeapItem {
   readonly producers: Producers
   readonly delayed: Delayed = new Delayed()
   /** From the one in turn, which alone gives out messages, to the open one; their numbers have no gaps. */
-  readonly batches: Batch[] = [new Batch(0)]
+  readonly batches: Batch[]
+  readonly expiring: Expiring = new Ordered(compareExpiry)
+  readonly arrivals: Arrivals = new Arrivals(this)
   readonly leases: Ordered<Held> = new Ordered<Held>(compareDeadlines)
   /** Pulls that were answered and hold something. */
   readonly pulls: Set<Subscription> = new Set()
@@ -72,6 +66,7 @@ export class Queue implements HeapItem {
     this.options = terms.options
     this.declaredAt = terms.declaredAt
     this.#host = terms.host
+    this.batches = [this.newBatch(0)]
     this.consumers = new Consumers(terms.options.fairness)
     this.producers = new Producers(terms.id)
     this.#settling = new Settling(this)
@@ -98,164 +93,29 @@ export class Queue implements HeapItem {
 
   get nextDeadline(): Timestamp {
     if (this.isSearching) return 0
-    return Math.min(this.leases.first?.deadline ?? Number.POSITIVE_INFINITY, this.delayed.nextAt)
+    const never = Number.POSITIVE_INFINITY
+    return Math.min(this.leases.first?.deadline ?? never, this.expiring.first?.expiresAt ?? never, this.delayed.nextAt)
   }
 
   // ── coming in ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /**
-   * Takes what may come in and answers for each stretch of it, in order.
-   *
-   * @param batch of work that makes work: the batch of the message whose ack carries it (B16). Default: the open one.
-   */
+  /** Takes what may come in and answers for each stretch of it, in order; see `Arrivals`. */
   publish(turn: Turn, publish: Publish, batch?: Batch): PublishAnswer[] {
-    const reason =
-      publish.isAtomic === true ? publish.incoming.find(incoming => incoming.kind === 'refused') : undefined
-    return publish.incoming.map((incoming): PublishAnswer => {
-      const { index, count } = incoming
-      if (reason !== undefined) return { index, count, refusal: reason.refusal }
-      if (incoming.kind === 'refused') return { index, count, refusal: incoming.refusal }
-      const target = incoming.kind === 'barrier' ? this.open : (batch ?? this.open)
-      const taken =
-        incoming.kind === 'barrier'
-          ? this.#publishBarrier(turn, publish.now, incoming)
-          : this.#enqueue(turn, publish, incoming, target)
-      if (typeof taken !== 'number') return { index, count, refusal: taken }
-      return { index, count, sequence: taken, batch: target.number, duplicate: false }
-    })
+    return this.arrivals.publish(turn, publish, batch)
   }
 
-  #enqueue(turn: Turn, publish: Publish, incoming: Extract<Incoming, { kind: 'messages' }>, batch: Batch): Sequence {
-    const first = this.nextSequence
-    this.nextSequence += incoming.count
-    this.publishedTotal += incoming.count
-    batch.countPublished(publish.now, incoming.count)
-    const isPlain =
-      incoming.runs.length === 1 &&
-      isPlainRun(incoming.runs[0] as IncomingRun) &&
-      this.options.expirationMs === undefined
-    let at = first
-    const runs = incoming.runs.map(arrived => {
-      const run = this.#runOf(arrived, at, batch, publish, turn)
-      at += arrived.count
-      return run
-    })
-    turn.keep({
-      kind: 'enqueued',
-      queue: this.id,
-      first,
-      count: incoming.count,
-      batch: batch.number,
-      at: publish.now,
-      bytes: incoming.bytes,
-      ...(isPlain ? {} : { runs: runs.map(attributesOf) }),
-    })
-    for (const run of runs) this.place(run, publish.now)
-    return first
+  newBatch(number: BatchNumber): Batch {
+    return new Batch(number, this.expiring)
   }
 
-  #runOf(arrived: IncomingRun, first: Sequence, batch: Batch, publish: Publish, turn: Turn): Run {
-    const ttl = Math.min(
-      arrived.ttlMs ?? Number.POSITIVE_INFINITY,
-      this.options.expirationMs ?? Number.POSITIVE_INFINITY,
-    )
-    return {
-      first,
-      count: arrived.count,
-      bytes: arrived.bodyBytes,
-      batch,
-      priority: arrived.priority ?? 0,
-      group: arrived.group,
-      origin: undefined,
-      expiresAt: publish.now + ttl,
-      dueAt: arrived.delayMs === undefined || arrived.delayMs === 0 ? 0 : publish.now + arrived.delayMs,
-      attempts: 0,
-      delivered: false,
-      turn: publish.isAccepted === true ? 0 : turn.number,
-    }
+  /** Puts messages where they belong: out of sight, in their place among the ready ones, or away if their time is over. */
+  place(turn: Turn, run: Run, now: Timestamp): void {
+    if (run.expiresAt <= now) this.#host.deadLetter(turn, now, this, run, 'expired')
+    else this.put(run, now)
   }
 
-  /** Why no barrier of this name can be published now. */
-  mayPublishBarrier(name: string | undefined): Refusal | undefined {
-    const used = name === undefined ? undefined : this.barriers.find(name)
-    if (used !== undefined) {
-      const isReleased = 'releasedAt' in used
-      return refuse(
-        'barrier-exists',
-        `barrier "${name}" ${isReleased ? `was released at ${new Date(used.releasedAt).toISOString()}` : 'is waiting'}`,
-        {
-          sequence: used.sequence,
-          ...(isReleased ? { released_at: used.releasedAt } : {}),
-        },
-      )
-    }
-    const { barriersMax } = this.options
-    if (this.barriers.waitingCount < barriersMax) return undefined
-    return refuse('too-many-barriers', `${barriersMax} barriers wait already`, {
-      limit: 'barriers_max',
-      barriers_max: barriersMax,
-    })
-  }
-
-  #publishBarrier(turn: Turn, now: Timestamp, incoming: Extract<Incoming, { kind: 'barrier' }>): Sequence | Refusal {
-    const { name, bytes } = incoming
-    const refusal = this.mayPublishBarrier(name)
-    if (refusal !== undefined) return refusal
-    const sequence = this.nextSequence
-    this.nextSequence += 1
-    const batch = this.open
-    const barrier: WaitingBarrier = { sequence, batch: batch.number, name, publishedAt: now, bytes }
-    turn.keep({
-      kind: 'barrierPublished',
-      queue: this.id,
-      sequence,
-      batch: batch.number,
-      at: now,
-      bytes,
-      ...(name === undefined ? {} : { name }),
-    })
-    batch.barrier = barrier
-    batch.isDirty = true
-    this.barriers.add(barrier)
-    const next = new Batch(batch.number + 1)
-    next.isDirty = true
-    this.batches.push(next)
-    return sequence
-  }
-
-  /** A dead letter of another queue comes in; it is never refused (A7). */
-  takeDeadLetter(
-    turn: Turn,
-    now: Timestamp,
-    bytes: number,
-    origin: DeadLetterOrigin,
-  ): { sequence: Sequence; batch: BatchNumber } {
-    const batch = this.open
-    const sequence = this.nextSequence
-    this.nextSequence += 1
-    this.publishedTotal += 1
-    batch.countPublished(now, 1)
-    const never = Number.POSITIVE_INFINITY
-    const run: Run = {
-      first: sequence,
-      count: 1,
-      bytes,
-      batch,
-      priority: 0,
-      group: undefined,
-      origin,
-      expiresAt: never,
-      dueAt: 0,
-      attempts: 0,
-      delivered: false,
-      turn: turn.number,
-    }
-    this.place(run, now)
-    return { sequence, batch: batch.number }
-  }
-
-  /** Puts a run where it belongs: out of sight, or in its place among the ready ones. */
-  place(run: Run, now: Timestamp): void {
+  /** The same without a turn: what has expired meanwhile does so at the next tick. */
+  put(run: Run, now: Timestamp): void {
     this.bytes += run.bytes
     if (run.dueAt > now) {
       this.delayed.add(run)
@@ -272,6 +132,7 @@ export class Queue implements HeapItem {
   /** Releases the barriers that are due and gives out what may go out now. Ends every command. */
   settleDown(turn: Turn, now: Timestamp): void {
     this.isSearching = false
+    this.#expire(turn, now)
     if (!this.isPaused) {
       this.#release(turn, now)
       this.isSearching = dispatch(this, turn, now)
@@ -336,7 +197,7 @@ export class Queue implements HeapItem {
       this.takeBack(held)
       if (held.rests > this.committed) {
         // Never sent: as if nobody had had it.
-        this.place(run, now)
+        this.place(turn, run, now)
         continue
       }
       if (counted > 0) {
@@ -364,12 +225,12 @@ export class Queue implements HeapItem {
    * A pull has its answer: it gets no more, and what it holds stays until it is settled or its lease runs out. What is
    * numbered behind `sent` never went out and goes back as if nobody had had it.
    */
-  closePull(now: Timestamp, subscription: Subscription, sent: number): void {
+  closePull(turn: Turn, now: Timestamp, subscription: Subscription, sent: number): void {
     subscription.isClosed = true
     this.consumers.delete(subscription)
     for (const held of this.#settling.pieces(subscription, sent + 1, subscription.next - sent - 1)) {
       this.takeBack(held)
-      this.place(held.run, now)
+      this.place(turn, held.run, now)
     }
     if (subscription.held.size > 0) this.pulls.add(subscription)
   }
@@ -430,15 +291,28 @@ export class Queue implements HeapItem {
   /** Puts messages back that somebody has had, with the attempts they have. */
   giveBack(turn: Turn, now: Timestamp, run: Run, delayMs: number): void {
     run.delivered = true
-    run.dueAt = delayMs > 0 ? now + delayMs : 0
+    run.dueAt = delayMs > 0 ? Math.min(now + delayMs, run.expiresAt) : 0
+    if (run.expiresAt <= now) {
+      this.#host.deadLetter(turn, now, this, run, 'expired')
+      return
+    }
     const { first, count, attempts, dueAt } = run
     turn.keep({ kind: 'returned', queue: this.id, first, count, attempts, ...(dueAt > 0 ? { dueAt } : {}) })
-    this.place(run, now)
+    this.put(run, now)
   }
 
   reject(turn: Turn, now: Timestamp, run: Run, detail: string | undefined): void {
     run.attempts += 1
     this.#host.deadLetter(turn, now, this, run, 'rejected', detail)
+  }
+
+  /** Nothing whose time is over goes out, or holds a barrier. */
+  #expire(turn: Turn, now: Timestamp): void {
+    for (let run = this.expiring.first; run !== undefined && run.expiresAt <= now; run = this.expiring.first) {
+      const expired = run.batch.ready.take(run, 0, run.count)
+      this.bytes -= expired.bytes
+      this.#host.deadLetter(turn, now, this, expired, 'expired')
+    }
   }
 
   /** Carries out what was due by now: leases that ran out, delays that ended. */
@@ -453,22 +327,8 @@ export class Queue implements HeapItem {
     }
     for (let run = this.delayed.due(now); run !== undefined; run = this.delayed.due(now)) {
       this.bytes -= run.bytes
-      this.place(run, now)
+      this.place(turn, run, now)
     }
-  }
-}
-
-function isPlainRun(run: IncomingRun): boolean {
-  return run.priority === undefined && run.group === undefined && run.delayMs === undefined && run.ttlMs === undefined
-}
-
-function attributesOf(run: Run): NonNullable<Extract<Fact, { kind: 'enqueued' }>['runs']>[number] {
-  return {
-    count: run.count,
-    ...(run.priority === 0 ? {} : { priority: run.priority }),
-    ...(run.group === undefined ? {} : { group: run.group }),
-    ...(run.dueAt === 0 ? {} : { dueAt: run.dueAt }),
-    ...(run.expiresAt === Number.POSITIVE_INFINITY ? {} : { expiresAt: run.expiresAt }),
   }
 }
 

@@ -2,10 +2,22 @@ import type { TurnNumber } from './facts.ts'
 import { Ordered } from './ordered.ts'
 import { compareRuns, cutBack, cutFront, joined, type Run } from './run.ts'
 
+/** Ready runs of a queue by when they expire; those that never do are not in it. */
+export type Expiring = Ordered<Run>
+
+export function compareExpiry(a: Run, b: Run): number {
+  return a.expiresAt - b.expiresAt || a.first - b.first
+}
+
 /** What may go out next in a batch: runs in queue order, joined where they are alike, so a plain backlog is one run. */
 export class Ready {
   readonly #runs = new Ordered<Run>(compareRuns)
+  readonly #expiring: Expiring
   #messages = 0
+
+  constructor(expiring: Expiring) {
+    this.#expiring = expiring
+  }
 
   get messages(): number {
     return this.#messages
@@ -23,11 +35,21 @@ export class Ready {
       // What came in since the last commit joins the backlog only once it is on disk itself.
       const earlier = before.turn > 0 && before.turn <= committed ? this.#runs.before(before) : undefined
       if (earlier !== undefined && joined(earlier, before, committed)) {
-        this.#runs.delete(before)
+        this.#remove(before)
         if (joined(earlier, run, committed)) return
       } else if (joined(before, run, committed)) return
     }
+    this.#insert(run)
+  }
+
+  #insert(run: Run): void {
     this.#runs.add(run)
+    if (run.expiresAt !== Number.POSITIVE_INFINITY) this.#expiring.add(run)
+  }
+
+  #remove(run: Run): void {
+    this.#runs.delete(run)
+    if (run.expiresAt !== Number.POSITIVE_INFINITY) this.#expiring.delete(run)
   }
 
   /** First run that does not come before this place in the queue order. */
@@ -46,12 +68,19 @@ export class Ready {
       const back = cutBack(run, offset)
       if (back.count === count) return back
       const middle = cutFront(back, count)
-      this.#runs.add(back)
+      this.#insert(back)
       return middle
     }
-    if (run.count > count) return cutFront(run, count)
-    this.#runs.delete(run)
-    return run
+    if (run.count === count) {
+      this.#remove(run)
+      return run
+    }
+    // What is left begins later: it keeps its place among the ready runs, but not among those that expire.
+    const expires = run.expiresAt !== Number.POSITIVE_INFINITY
+    if (expires) this.#expiring.delete(run)
+    const front = cutFront(run, count)
+    if (expires) this.#expiring.add(run)
+    return front
   }
 
   [Symbol.iterator](): Iterator<Run> {

@@ -1,4 +1,4 @@
-import { Batch } from './batch.ts'
+import type { Batch } from './batch.ts'
 import type { BatchNumber, Fact, Sequence, Timestamp } from './facts.ts'
 import { invariant } from './invariant.ts'
 import type { Queue } from './queue.ts'
@@ -49,7 +49,7 @@ export class Restoring {
           run.attempts = fact.attempts
           run.delivered = true
           run.dueAt = fact.dueAt ?? 0
-          queue.place(run, now)
+          queue.put(run, now)
         }
         break
       default:
@@ -78,7 +78,7 @@ export class Restoring {
         delivered: !this.#isClean,
         turn: 0,
       }
-      this.#queue.place(run, now)
+      this.#queue.put(run, now)
       first += count
     }
     this.#queue.nextSequence = Math.max(this.#queue.nextSequence, first)
@@ -107,11 +107,11 @@ export class Restoring {
 
   /** The batch of this number, made with all between it and those that are there. */
   #batchAt(number: BatchNumber): Batch {
-    const { batches } = this.#queue
-    if (this.#isFirst) batches[0] = new Batch(number)
+    const queue = this.#queue
+    if (this.#isFirst) queue.batches[0] = queue.newBatch(number)
     this.#isFirst = false
-    while (number < this.#queue.head.number) batches.unshift(new Batch(this.#queue.head.number - 1))
-    while (number > this.#queue.open.number) batches.push(new Batch(this.#queue.open.number + 1))
+    while (number < queue.head.number) queue.batches.unshift(queue.newBatch(queue.head.number - 1))
+    while (number > queue.open.number) queue.batches.push(queue.newBatch(queue.open.number + 1))
     return this.#queue.batchAt(number)
   }
 }

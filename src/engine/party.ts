@@ -336,7 +336,7 @@ export class Party implements Peer {
     this.#pulls.delete(subscription)
     this.#engine.run((turn, now) =>
       this.#engine.broker.change(turn, now, queue, () => {
-        queue.closePull(now, subscription, pull.sent)
+        queue.closePull(turn, now, subscription, pull.sent)
         if (isSettledNow && pull.sent > 0)
           queue.settle(turn, now, subscription, { deliveries: [{ first: 1, count: pull.sent }], how: { kind: 'ack' } })
       }),
@@ -372,7 +372,10 @@ export class Party implements Peer {
     pull.isDone = true
     pull.cancelTimer?.()
     this.#pulls.delete(pull.subscription)
-    this.#change(pull.queue, () => pull.queue.closePull(this.#engine.clock.now(), pull.subscription, 0))
+    const { queue, subscription } = pull
+    this.#engine.run((turn, now) =>
+      this.#engine.broker.change(turn, now, queue, () => queue.closePull(turn, now, subscription, 0)),
+    )
   }
 
   settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void): void {

@@ -239,3 +239,52 @@ test('D12: an accepted message may go out before it is on disk', () => {
   )
   expect(turn.effects).toMatchObject([{ kind: 'deliver', rests: 0 }])
 })
+
+test('D16: a message whose time is over becomes a dead letter, and its barrier opens with it', () => {
+  const orders = scenario()
+  orders.publishEach([
+    ['short', { ttl: '10s' }],
+    ['long', { ttl: '60s' }],
+  ])
+  orders.barrier('eof')
+  orders.at('9999ms').tick().gives()
+  orders.at('10s').tick().gives('keep queue orders.dead', 'keep short moved to orders.dead: expired')
+  expect(orders.queue.head).toMatchObject({ published: 2, expired: 1, dead: 0 })
+  orders
+    .at('60s')
+    .tick()
+    .gives('keep long moved to orders.dead: expired', 'keep eof released: with-dead', 'released eof')
+})
+
+test('D16: a message that expires while it is leased ends with its lease; an ack before that is a success', () => {
+  const orders = scenario({ expirationMs: 10_000 })
+  orders.publish('m1', 'm2')
+  orders.subscribe('ann').gives('ann gets m1 m2')
+  orders.at('20s').tick().gives()
+  orders.ack('ann', 'm1').gives('keep m1 acked')
+  orders.nack('ann', 'm2').gives('keep queue orders.dead', 'keep m2 moved to orders.dead: expired')
+})
+
+test('D16: nothing is given out at or after the time it expires, also before anybody has looked at the clock', () => {
+  const orders = scenario({ expirationMs: 10_000, deadLetter: 'drop' })
+  orders.publish('m1')
+  orders.at('10s').subscribe('ann').gives('keep m1 expired')
+})
+
+test('D16: what is delayed beyond its time expires at its time', () => {
+  const orders = scenario({ deadLetter: 'drop' })
+  orders.publishEach([['m1', { delay: '60s', ttl: '10s' }]])
+  orders.barrier('eof')
+  orders.at('10s').tick().gives('keep m1 expired', 'keep eof released: with-dead', 'released eof')
+})
+
+test('D16: expiry follows messages that were given out in part and came back', () => {
+  const orders = scenario({ expirationMs: 10_000, deadLetter: 'drop' })
+  orders.publish('m1', 'm2', 'm3', 'm4')
+  orders.subscribe('ann', { prefetch: 2 }).gives('ann gets m1 m2')
+  orders.release('ann', 'm1').gives('keep m1 returned, 0 tried', 'ann gets m1 again')
+  orders.unsubscribe('ann').gives('keep m2 returned, 0 tried', 'keep m1 returned, 0 tried')
+  orders.at('10s').tick()
+  expect(orders.queue.head).toMatchObject({ published: 4, expired: 4, live: 0 })
+  expect(orders.queue.expiring.size).toBe(0)
+})
