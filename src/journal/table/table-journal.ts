@@ -1,0 +1,203 @@
+import type { Fact, QueueId, Sequence, TurnNumber } from '../../core/facts.ts'
+import { type Journal, JournalFailure, type StoredRow } from '../journal.ts'
+import { FORMAT_KEY, START_KEY } from './keys.ts'
+import { type Commit, Ledger } from './ledger.ts'
+import { restore } from './restore.ts'
+import { decodeRow, encodeRow } from './row-codec.ts'
+import type { Table, Write } from './table.ts'
+
+/** Which keys there are and what they mean. A newer one is not touched. */
+const FORMAT = 1
+
+export interface TableJournalOptions {
+  readonly table: Table
+  /** Most bytes of bodies kept in memory once they are committed. */
+  readonly memoryMax: number
+  readonly commitDeadlineMs: number
+  /** Runs the next commit, once all that came in this tick is gathered. */
+  readonly later: (commit: () => void) => void
+}
+
+/** A journal over a table: the commit loop. One commit is in flight, everything appended meanwhile goes with the next. */
+export class TableJournal implements Journal {
+  readonly #table: Table
+  readonly #ledger: Ledger
+  readonly #deadlineMs: number
+  readonly #later: (commit: () => void) => void
+  readonly #commitListeners: ((upTo: TurnNumber) => void)[] = []
+  readonly #failListeners: ((reason: JournalFailure) => void)[] = []
+
+  #phase: 'new' | 'restoring' | 'open' | 'closing' = 'new'
+  #start = 0
+  #appended: TurnNumber = 0
+  #committed: TurnNumber = 0
+  #isScheduled = false
+  #isWriting = false
+  #failure: JournalFailure | undefined
+  #idle: () => void = () => {}
+
+  constructor(options: TableJournalOptions) {
+    this.#table = options.table
+    this.#ledger = new Ledger(options.table, options.memoryMax)
+    this.#deadlineMs = options.commitDeadlineMs
+    this.#later = options.later
+  }
+
+  get memoryBytes(): number {
+    return this.#ledger.memoryBytes
+  }
+
+  async *restore(): AsyncGenerator<readonly Fact[]> {
+    if (this.#phase !== 'new') throw new Error('a journal is restored once')
+    this.#phase = 'restoring'
+    yield [await this.#takeOver()]
+    yield* restore(this.#table, this.#ledger)
+    this.#phase = 'open'
+    if (this.#ledger.hasLeftovers) this.#schedule()
+  }
+
+  append(turn: TurnNumber, facts: readonly Fact[]): void {
+    if (this.#failure) return
+    if (this.#phase !== 'open') throw new Error(`turn ${turn} came while the journal was ${this.#phase}`)
+    this.#appended = turn
+    try {
+      for (const fact of facts) this.#ledger.apply(fact)
+    } catch (error) {
+      if (!(error instanceof JournalFailure)) throw error
+      this.#fail(error)
+    }
+    this.#schedule()
+  }
+
+  onCommitted(listener: (upTo: TurnNumber) => void): void {
+    this.#commitListeners.push(listener)
+  }
+
+  onFailed(listener: (reason: JournalFailure) => void): void {
+    this.#failListeners.push(listener)
+  }
+
+  row(queue: QueueId, sequence: Sequence): StoredRow | undefined {
+    return this.#ledger.row(queue, sequence)
+  }
+
+  async close(): Promise<void> {
+    if (this.#phase === 'closing') return
+    const wasOpen = this.#phase === 'open'
+    this.#phase = 'closing'
+    if (!this.#failure && (this.#isWriting || this.#isScheduled))
+      await new Promise<void>(resolve => (this.#idle = resolve))
+    // After a failure the table may never answer again; the process is about to end anyway.
+    if (this.#failure) return
+    if (wasOpen) await this.#writeNow([startRow(this.#start, true)])
+    await this.#table.close()
+  }
+
+  /**
+   * Counts the start and takes the clean mark away, durably, before anything else: from now on messages may be
+   * delivered, and if nothing else is ever written the next start has to know that.
+   */
+  async #takeOver(): Promise<Fact> {
+    const format = this.#table.get(FORMAT_KEY)
+    if (format) {
+      const note = decodeRow(FORMAT_KEY, format).note as { format: number }
+      if (note.format > FORMAT) {
+        const text = `the data are in format ${note.format}, written by a newer version; this one reads up to ${FORMAT}`
+        throw new JournalFailure('bad-format', text)
+      }
+    }
+    const before = this.#table.get(START_KEY)
+    const last = before ? (decodeRow(START_KEY, before).note as StartNote) : { start: 0, clean: true }
+    this.#start = last.start + 1
+    const formatRow = { key: FORMAT_KEY, value: encodeRow(FORMAT_KEY, { format: FORMAT }) }
+    await this.#writeNow([formatRow, startRow(this.#start, false)])
+    return { kind: 'started', start: this.#start, clean: last.clean }
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#isWriting || this.#failure) return
+    this.#isScheduled = true
+    this.#later(() => this.#commit())
+  }
+
+  #commit(): void {
+    this.#isScheduled = false
+    if (this.#failure) return
+    const upTo = this.#appended
+    let commit: Commit
+    try {
+      commit = this.#ledger.take()
+    } catch (error) {
+      if (!(error instanceof JournalFailure)) throw error
+      this.#fail(error)
+      return
+    }
+    this.#write(commit.writes, failure => {
+      if (failure) this.#fail(failure)
+      else this.#committedUpTo(upTo, commit)
+    })
+  }
+
+  #committedUpTo(turn: TurnNumber, commit: Commit): void {
+    this.#ledger.release(commit)
+    if (turn > this.#committed) {
+      this.#committed = turn
+      for (const listener of this.#commitListeners) listener(turn)
+    }
+    // What is left of deleted queues can wait for the next start.
+    const hasLeftovers = this.#ledger.hasLeftovers && this.#phase === 'open'
+    if (this.#appended > turn || hasLeftovers) this.#schedule()
+    else this.#idle()
+  }
+
+  #writeNow(writes: readonly Write[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#write(writes, failure => (failure ? reject(failure) : resolve()))
+    })
+  }
+
+  /** Calls back once, by the deadline. */
+  #write(writes: readonly Write[], done: (failure?: JournalFailure) => void): void {
+    if (writes.length === 0) {
+      done()
+      return
+    }
+    this.#isWriting = true
+    let isOver = false
+    const end = (failure?: JournalFailure): void => {
+      if (isOver) return
+      isOver = true
+      clearTimeout(timer)
+      this.#isWriting = false
+      done(failure)
+    }
+    const overdue = (): void => {
+      end(new JournalFailure('commit-overdue', `a commit was not on disk after ${this.#deadlineMs / 1_000} s`))
+    }
+    // In two halves: after the process or the machine was asleep the answer is there, but timers are asked first.
+    let timer = setTimeout(() => {
+      timer = setTimeout(overdue, this.#deadlineMs / 2)
+    }, this.#deadlineMs / 2)
+    this.#table.write(writes, cause => {
+      if (!cause) return end()
+      end(new JournalFailure('commit-failed', `a commit did not reach the disk: ${cause.message}`, { cause }))
+    })
+  }
+
+  #fail(reason: JournalFailure): void {
+    if (this.#failure) return
+    this.#failure = reason
+    for (const listener of this.#failListeners) listener(reason)
+    this.#idle()
+  }
+}
+
+interface StartNote {
+  readonly start: number
+  readonly clean: boolean
+}
+
+function startRow(start: number, clean: boolean): Write {
+  const note: StartNote = { start, clean }
+  return { key: START_KEY, value: encodeRow(START_KEY, note) }
+}
