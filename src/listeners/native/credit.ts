@@ -1,0 +1,56 @@
+import { ProtocolError, PUBLISH_WINDOW_BYTES_DEFAULT } from '@sluice/protocol'
+
+/** A peer that ignores its credit for so many queues is none of ours. */
+const REFUSED_QUEUES_MAX = 1_000
+
+/**
+ * What a peer may publish, in bytes since the connection began: as much as was answered, plus a window (R5). So at most
+ * a window, and the frame that went beyond it, waits for the disk, however fast the peer sends.
+ *
+ * What comes without being granted is refused and uses no number. Of a queue where that happened everything is refused
+ * until the first number that was refused comes again: else the engine would see a gap and end the connection.
+ */
+export class PublishCredit {
+  readonly #windowBytes: number
+  #granted = 0
+  #sent = 0
+  #answered = 0
+  readonly #refusedFrom = new Map<string, number>()
+
+  constructor(windowBytes: number = PUBLISH_WINDOW_BYTES_DEFAULT) {
+    this.#windowBytes = windowBytes
+  }
+
+  /** Total of bytes granted so far; never falls. */
+  get granted(): number {
+    return this.#granted
+  }
+
+  /** A publish came. @returns whether it may be carried out; `answered` must follow either way. */
+  take(queue: string, number: number, size: number): boolean {
+    const isGranted = this.#sent < this.#granted
+    this.#sent += size
+    const refusedFrom = this.#refusedFrom.get(queue)
+    if (isGranted && (refusedFrom === undefined || number <= refusedFrom)) {
+      if (refusedFrom !== undefined) this.#refusedFrom.delete(queue)
+      return true
+    }
+    if (refusedFrom === undefined) this.#refusedFrom.set(queue, number)
+    if (this.#refusedFrom.size > REFUSED_QUEUES_MAX)
+      throw new ProtocolError('publishes keep coming without being granted')
+    return false
+  }
+
+  answered(size: number): void {
+    this.#answered += size
+  }
+
+  /** Grants what can be granted now, if that is worth a frame. @returns whether there is something new to tell. */
+  grant(): boolean {
+    const grantable = this.#answered + this.#windowBytes
+    const isBlocked = this.#sent >= this.#granted
+    const isWorthIt = isBlocked ? grantable > this.#sent : grantable - this.#granted >= this.#windowBytes / 4
+    if (isWorthIt) this.#granted = grantable
+    return isWorthIt
+  }
+}
