@@ -1,4 +1,4 @@
-import type { DeadReason, Fact, ProducerAnswer, QueueId, Timestamp, TurnNumber } from './facts.ts'
+import type { DeadReason, Fact, ProducerAnswer, QueueId, Sequence, Timestamp, TurnNumber } from './facts.ts'
 import { Heap } from './heap.ts'
 import { invariant } from './invariant.ts'
 import { DEFAULT_OPTIONS, type QueueOptions } from './options.ts'
@@ -48,12 +48,18 @@ export class Broker implements QueueHost {
   readonly #deadlines = new Heap<Queue>((a, b) => a.deadline < b.deadline)
   /** Queues that this turn has touched. */
   readonly #touched = new Set<Queue>()
+  readonly #publishedAt: (queue: QueueId, sequence: Sequence) => Timestamp | undefined
   #nextQueue: QueueId = 1
   #nextSubscription = 1
   #producers = 0
   #sweepAt: Timestamp = 0
   #isClean = true
   readonly #restoring = new Map<Queue, Restoring>()
+
+  /** @param publishedAt looks up when a live message came in: the core keeps little of each, and needs this for dead letters only */
+  constructor(publishedAt: (queue: QueueId, sequence: Sequence) => Timestamp | undefined = () => undefined) {
+    this.#publishedAt = publishedAt
+  }
 
   // ── queues ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -130,10 +136,12 @@ export class Broker implements QueueHost {
   ): PublishAnswer[] | Refusal | string {
     const { producers } = queue
     const { producer, number, answeredUpTo } = numbering
-    const last = producers.last(producer)
+    const isKnown = producers.isKnown(producer)
+    // Of a producer that is new here, or has been forgotten, any number is the first.
+    const last = isKnown ? producers.last(producer) : number - 1
     if (number > last + 1)
       return `producer number ${number} in queue "${queue.name}" comes after ${last}: ${number - last - 1} are missing`
-    if (!producers.isKnown(producer)) {
+    if (!isKnown) {
       if (this.#producers >= PRODUCERS_MAX)
         return refuse('server-busy', `${PRODUCERS_MAX} producers are remembered already`, { limit: 'producers' })
       this.#producers += 1
@@ -247,6 +255,7 @@ export class Broker implements QueueHost {
         sequence: run.first + k,
         batch: run.batch.number,
         attempts: run.attempts,
+        publishedAt: this.#publishedAt(queue.id, run.first + k) ?? now,
         deadAt: now,
         reason,
         ...(detail === undefined ? {} : { detail }),
@@ -312,6 +321,9 @@ export class Broker implements QueueHost {
     else if (fact.kind === 'queueDeclared') {
       const queue = this.#add(fact.queue, fact.name, fact.options, fact.at)
       queue.isPaused = fact.paused
+    } else if (fact.kind === 'queueDeleted') {
+      // The highest number ever used is told although its queue is gone: numbers are not used again.
+      this.#nextQueue = Math.max(this.#nextQueue, fact.queue + 1)
     } else {
       invariant('queue' in fact, `${fact.kind} is not restored`)
       const queue = this.#byId.get(fact.queue)

@@ -54,7 +54,7 @@ function read(value: unknown, units: Readonly<Record<string, number>>): number |
   if (typeof value === 'number') return Number.isSafeInteger(value) && value >= 0 ? value : undefined
   if (typeof value !== 'string') return undefined
   if (value === '0') return 0
-  const [, digits, unit = ''] = /^(\d{1,15})([A-Za-z]{1,3})$/.exec(value) ?? []
+  const [, digits, unit = ''] = /^(\d{1,16})([A-Za-z]{1,3})$/.exec(value) ?? []
   if (digits === undefined || !Object.hasOwn(units, unit)) return undefined
   return Number(digits) * (units[unit] as number)
 }

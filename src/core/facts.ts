@@ -30,6 +30,7 @@ export interface DeadLetterOrigin {
   readonly sequence: Sequence
   readonly batch: BatchNumber
   readonly attempts: number
+  readonly publishedAt: Timestamp
   readonly deadAt: Timestamp
   readonly reason: DeadReason
   /** What the consumer said when it rejected the message. */

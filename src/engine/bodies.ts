@@ -1,5 +1,5 @@
 import { MessageCursor } from '@sluice/protocol'
-import type { QueueId, Sequence } from '../core/facts.ts'
+import type { Fact, QueueId, Sequence, Timestamp } from '../core/facts.ts'
 import type { Journal, StoredRow } from '../journal/journal.ts'
 
 /** Where messages' bytes are found: rows come from the journal, single messages by walking over a row. */
@@ -10,6 +10,9 @@ export class Bodies {
   #row: StoredRow | undefined
   /** Sequence number of the message that the cursor stands on. */
   #at: Sequence = 0
+
+  /** What the turn that runs now has decided: the journal does not know it yet, filters must. */
+  decided: readonly Fact[] = []
 
   constructor(journal: Journal) {
     this.#journal = journal
@@ -39,12 +42,16 @@ export class Bodies {
     return pieces
   }
 
+  publishedAt(queue: QueueId, sequence: Sequence): Timestamp | undefined {
+    return (this.#journal.row(queue, sequence) ?? this.#decidedRow(queue, sequence))?.at
+  }
+
   #seek(queue: QueueId, sequence: Sequence): StoredRow | undefined {
     const kept = this.#row
     const isKept =
       kept !== undefined && queue === this.#queue && sequence >= kept.first && sequence < kept.first + kept.count
     // Also a row that is kept is asked for: its last message may have been settled since.
-    const row = this.#journal.row(queue, sequence)
+    const row = this.#journal.row(queue, sequence) ?? this.#decidedRow(queue, sequence)
     if (row === undefined) return undefined
     if (!isKept || row.bytes !== kept.bytes || sequence < this.#at) {
       this.#queue = queue
@@ -54,6 +61,24 @@ export class Bodies {
     }
     while (this.#at < sequence) this.#step()
     return row
+  }
+
+  #decidedRow(queue: QueueId, sequence: Sequence): StoredRow | undefined {
+    for (const fact of this.decided) {
+      if (
+        fact.kind === 'enqueued' &&
+        fact.queue === queue &&
+        sequence >= fact.first &&
+        sequence < fact.first + fact.count
+      ) {
+        return { first: fact.first, count: fact.count, at: fact.at, bytes: fact.bytes ?? new Uint8Array(0) }
+      }
+      if (fact.kind === 'moved' && fact.to === queue && fact.toSequence === sequence) {
+        const [bytes] = new Bodies(this.#journal).records(fact.queue, fact.sequence, 1) ?? []
+        return bytes === undefined ? undefined : { first: sequence, count: 1, at: fact.at, bytes }
+      }
+    }
+    return undefined
   }
 
   #step(): void {

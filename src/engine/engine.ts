@@ -83,7 +83,7 @@ export class Engine implements Door {
     this.soon = options.soon ?? queueMicrotask
     this.bodies = new Bodies(options.journal)
     this.intake = new Intake(options.messageMax)
-    this.broker = new Broker()
+    this.broker = new Broker((queue, sequence) => this.bodies.publishedAt(queue, sequence))
     this.#journal = options.journal
     this.#autoCreate = options.autoCreate
     this.#pressure = options.pressure
@@ -153,7 +153,9 @@ export class Engine implements Door {
   run<T>(command: (turn: Turn, now: Timestamp) => T): T {
     this.#turn += 1
     const turn = new Turn(this.#turn)
+    this.bodies.decided = turn.facts
     const result = command(turn, this.clock.now())
+    this.bodies.decided = []
     if (turn.facts.length > 0) {
       this.#appended = turn.number
       this.#journal.append(turn.number, turn.facts)

@@ -159,3 +159,14 @@ test('R2: a retry that waits goes on waiting after a restart', () => {
   orders.subscribe('bob').gives()
   orders.at('60s').tick().gives('bob gets m1 again, attempt 2')
 })
+
+test('P9: a queue that was deleted and declared again, or a producer that was forgotten, begins anew at any number', () => {
+  const orders = scenario()
+  expect(publish(orders, [messages(2)], { number: 57, answeredUpTo: 56 }).answers).toMatchObject([
+    { sequence: 1, count: 2 },
+  ])
+  expect(publish(orders, [messages(2)], { number: 57, answeredUpTo: 56 }).answers).toMatchObject([
+    { sequence: 1, count: 2 },
+  ])
+  expect(publish(orders, [messages(1)], { number: 59, answeredUpTo: 56 }).answers).toMatchObject([{ sequence: 3 }])
+})
