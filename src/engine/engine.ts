@@ -13,6 +13,7 @@ import type { Clock } from './clock.ts'
 import { compile, compileOptions, isRefusal, type QueueExpressions, Subject, TestSubject } from './expressions.ts'
 import { type Deed, Gate } from './gate.ts'
 import { Intake } from './intake.ts'
+import { LeaseTokens } from './lease-tokens.ts'
 import { Party } from './party.ts'
 import type {
   Engine as Door,
@@ -24,7 +25,6 @@ import type {
   QueueView,
 } from './peer.ts'
 import type { Pressure } from './pressure.ts'
-import { LeaseTokens } from './pull.ts'
 import { Waits } from './waits.ts'
 
 /** Messages that a trial of a filter looks at. */

@@ -1,4 +1,3 @@
-import { MessageCursor } from '@sluice/protocol'
 import type { CarriedPublish, Claim } from '../core/broker.ts'
 import type { BarrierRecord, Sequence } from '../core/facts.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
@@ -30,10 +29,7 @@ import type {
   SubscriptionId,
   TokenSettle,
 } from './peer.ts'
-import { PULL_LEASE_MS_DEFAULT, PULL_LEASE_MS_MAX, Pull } from './pull.ts'
-
-/** Tag of subscriptions that are pulls: their deliveries go to the pull, not to the outbox. */
-const PULL_TAG = -1
+import { Pulls } from './pulls.ts'
 
 type SubscriptionEffect = Extract<Effect, { readonly subscription: Subscription }>
 
@@ -49,7 +45,7 @@ export class Party implements Peer {
   readonly outbox: Outbox
   readonly #engine: Engine
   readonly #subscriptions = new Map<SubscriptionId, Subscribed_>()
-  readonly #pulls = new Map<Subscription, Pull>()
+  readonly #pulls: Pulls
   readonly #waits = new Set<() => void>()
   #isStalled = false
   #isClosed = false
@@ -59,6 +55,7 @@ export class Party implements Peer {
     this.id = terms.id
     this.identity = terms.identity
     this.outbox = terms.outbox
+    this.#pulls = new Pulls({ engine: terms.engine, peer: terms.id, answer: reply => this.#answer(reply) })
   }
 
   get name(): string {
@@ -175,12 +172,11 @@ export class Party implements Peer {
   carryOut(effect: SubscriptionEffect): void {
     const { subscription } = effect
     if (effect.kind === 'cancelled') {
-      this.#pulls.get(subscription)?.answer(effect.why)
-      this.#pulls.delete(subscription)
+      this.#pulls.end(subscription, effect.why)
       if (this.#subscriptions.delete(subscription.tag)) this.outbox.cancelled(subscription.tag, effect.why)
       return
     }
-    const pull = subscription.tag === PULL_TAG ? this.#pulls.get(subscription) : undefined
+    const pull = this.#pulls.get(subscription)
     const queue = pull?.queue ?? this.#subscriptions.get(subscription.tag)?.queue
     // Decided before it was closed: the core has taken back what it held.
     if (queue === undefined || subscription.isClosed) return
@@ -302,80 +298,7 @@ export class Party implements Peer {
       this.#soon(() => answered((isRefusal(queue) ? queue : predicate) as Refusal))
       return nothing
     }
-    const pull = new Pull({
-      queue,
-      messagesMax: command.messagesMax,
-      answered,
-      finish: done => this.#finishPull(done, command.settle === 'on-delivery'),
-      soon: this.#engine.soon,
-    })
-    const leaseMs = Math.min(PULL_LEASE_MS_MAX, command.leaseMs ?? queue.options.leaseMs ?? PULL_LEASE_MS_DEFAULT)
-    const { subscription, missed } = this.#engine.run((turn, now) => {
-      const terms = {
-        peer: this.id,
-        tag: PULL_TAG,
-        prefetch: command.messagesMax,
-        concurrency: 0,
-        leaseMs,
-        predicate,
-        isPull: true,
-      }
-      return this.#engine.broker.subscribe(turn, now, queue, terms, command.afterBatch)
-    })
-    pull.subscription = subscription
-    pull.missed = missed
-    this.#engine.tokens.add(queue, subscription)
-    this.#pulls.set(subscription, pull)
-    const { clock } = this.#engine
-    pull.cancelTimer = clock.at(clock.now() + command.waitMs, () => pull.finish())
-    return { cancel: () => this.#cancelPull(pull) }
-  }
-
-  #finishPull(pull: Pull, isSettledNow: boolean): void {
-    const { queue, subscription } = pull
-    this.#pulls.delete(subscription)
-    this.#engine.run((turn, now) =>
-      this.#engine.broker.change(turn, now, queue, () => {
-        queue.closePull(turn, now, subscription, pull.sent)
-        if (isSettledNow && pull.sent > 0)
-          queue.settle(turn, now, subscription, { deliveries: [{ first: 1, count: pull.sent }], how: { kind: 'ack' } })
-      }),
-    )
-    const deliveries = pull.deliveries.flatMap(delivery => this.#single(subscription, delivery))
-    const answer = { deliveries, barriers: pull.barriers, batch: pull.batch, barriersMissed: pull.missed }
-    if (isSettledNow) this.#answer(() => pull.answer(answer))
-    else pull.answer(answer)
-  }
-
-  /** A token is for one message: runs are taken apart. */
-  #single(subscription: Subscription, delivery: Delivery): (Delivery & { readonly leaseToken: string })[] {
-    const cursor = new MessageCursor()
-    const singles: (Delivery & { readonly leaseToken: string })[] = []
-    for (const bytes of delivery.bytes) {
-      for (cursor.open(bytes); cursor.next(); ) {
-        const number = delivery.delivery + singles.length
-        singles.push({
-          ...delivery,
-          delivery: number,
-          sequence: delivery.sequence + singles.length,
-          count: 1,
-          bytes: [bytes.subarray(cursor.recordStart, cursor.bodyEnd)],
-          leaseToken: this.#engine.tokens.write(subscription, number),
-        })
-      }
-    }
-    return singles
-  }
-
-  #cancelPull(pull: Pull): void {
-    if (pull.isDone) return
-    pull.isDone = true
-    pull.cancelTimer?.()
-    this.#pulls.delete(pull.subscription)
-    const { queue, subscription } = pull
-    this.#engine.run((turn, now) =>
-      this.#engine.broker.change(turn, now, queue, () => queue.closePull(turn, now, subscription, 0)),
-    )
+    return this.#pulls.begin({ queue, predicate, command, answered })
   }
 
   settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void): void {
@@ -523,7 +446,7 @@ export class Party implements Peer {
     if (this.#isClosed) return
     this.#isClosed = true
     for (const finish of [...this.#waits]) finish()
-    for (const pull of [...this.#pulls.values()]) this.#cancelPull(pull)
+    this.#pulls.cancelAll()
     const { broker } = this.#engine
     for (const { queue, subscription } of this.#subscriptions.values()) {
       if (!subscription.isClosed)
