@@ -13,7 +13,6 @@ import type { Refusal, RefusalCode } from '../core/refusals.ts'
 import type { BarrierView, Holdout as CoreHoldout, Progress, QueueView } from '../core/snapshot.ts'
 
 export type {
-  BarrierOutcome,
   BarrierRecord,
   BarrierView,
   BatchNumber,
@@ -24,9 +23,7 @@ export type {
   QueueOptions,
   QueueView,
   Refusal,
-  RefusalCode,
   Sequence,
-  Timestamp,
 }
 
 /** A message that holds a barrier; `holder` is the name of the peer that has it. */
