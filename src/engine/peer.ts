@@ -1,15 +1,7 @@
-import type {
-  BarrierOutcome,
-  BarrierRecord,
-  BatchNumber,
-  BatchStats,
-  DeadLetterOrigin,
-  Sequence,
-  Timestamp,
-} from '../core/facts.ts'
+import type { BarrierRecord, BatchNumber, BatchStats, DeadLetterOrigin, Sequence } from '../core/facts.ts'
 import type { QueueOptions } from '../core/options.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
-import type { Refusal, RefusalCode } from '../core/refusals.ts'
+import type { Refusal } from '../core/refusals.ts'
 import type { BarrierView, Holdout as CoreHoldout, Progress, QueueView } from '../core/snapshot.ts'
 
 export type {
