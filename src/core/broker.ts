@@ -1,4 +1,19 @@
-import type { DeadReason, Fact, ProducerAnswer, QueueId, Sequence, Timestamp, TurnNumber } from './facts.ts'
+import type { WaitingBarrier } from './barriers.ts'
+import type { Batch } from './batch.ts'
+import type {
+  BarrierRecord,
+  BatchSummary,
+  DeadLetterOrigin,
+  DeadReason,
+  EnqueuedRun,
+  Fact,
+  ProducerAnswer,
+  QueueId,
+  Sequence,
+  Timestamp,
+  TurnNumber,
+} from './facts.ts'
+import { Forwarding } from './forwarding.ts'
 import { Heap } from './heap.ts'
 import { invariant } from './invariant.ts'
 import { DEFAULT_OPTIONS, type QueueOptions } from './options.ts'
@@ -8,7 +23,7 @@ import { Queue, type QueueHost } from './queue.ts'
 import { type Refusal, refuse } from './refusals.ts'
 import { Restoring } from './restoring.ts'
 import type { Run } from './run.ts'
-import { type Settle, type SettleHow, type SettleResult, settled } from './settling.ts'
+import type { Claim, SettleHow, SettleResult } from './settling.ts'
 import { Subscription, type SubscriptionTerms } from './subscription.ts'
 import type { Turn } from './turn.ts'
 
@@ -26,10 +41,28 @@ export interface CarriedPublish {
   readonly publish: Publish
 }
 
-/** Deliveries of one subscription, by ranges of their numbers. */
-export interface Claim {
-  readonly subscription: Subscription
-  readonly deliveries: Settle['deliveries']
+/** One queue's part of an atomic publish. */
+export interface AtomicPart {
+  readonly queue: Queue
+  readonly publish: Publish
+  readonly count: number
+  readonly numbering: Numbering | undefined
+}
+
+interface Place {
+  readonly repeated: number
+  readonly answers: PublishAnswer[]
+}
+
+const NEW_PLACE: Place = { repeated: 0, answers: [] }
+
+interface Move {
+  readonly from: Queue
+  readonly sequence: Sequence
+  readonly to: Queue
+  readonly bytes: number
+  readonly run: Omit<EnqueuedRun, 'count'>
+  readonly batch?: Batch
 }
 
 /** The answer to a settle, claim by claim; with a refusal nothing was done. */
@@ -37,6 +70,14 @@ export interface SettleAnswer {
   readonly results: readonly (readonly SettleResult[])[]
   readonly refusal?: Refusal
   readonly published?: readonly PublishAnswer[]
+}
+
+/** What the core needs of messages and does not keep. */
+export interface Lookup {
+  /** When a live message came in. */
+  readonly publishedAt: (queue: QueueId, sequence: Sequence) => Timestamp | undefined
+  /** The record of a barrier as it goes on: with its name, and what is known of the batches it has closed. */
+  readonly forwarded: (bytes: Uint8Array, batches: readonly BatchSummary[]) => Uint8Array
 }
 
 /** Queues by name, and what touches more than one of them. Commands go through here so that every turn ends settled. */
@@ -54,11 +95,12 @@ export class Broker implements QueueHost {
   #producers = 0
   #sweepAt: Timestamp = 0
   #isClean = true
+  readonly #forwarding: Forwarding
   readonly #restoring = new Map<Queue, Restoring>()
 
-  /** @param publishedAt looks up when a live message came in: the core keeps little of each, and needs this for dead letters only */
-  constructor(publishedAt: (queue: QueueId, sequence: Sequence) => Timestamp | undefined = () => undefined) {
-    this.#publishedAt = publishedAt
+  constructor(lookup: Partial<Lookup> = {}) {
+    this.#publishedAt = lookup.publishedAt ?? (() => undefined)
+    this.#forwarding = new Forwarding(this, lookup.forwarded ?? (bytes => bytes))
   }
 
   // ── queues ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -78,18 +120,51 @@ export class Broker implements QueueHost {
   declare(turn: Turn, now: Timestamp, name: string, options: QueueOptions): Queue {
     invariant(!this.#byName.has(name), 'a queue is declared once')
     const queue = this.#add(this.#nextQueue, name, options, now)
-    turn.keep({ kind: 'queueDeclared', queue: queue.id, name, options, paused: false, at: now })
+    this.#keepQueue(turn, queue)
+    this.#declareNamed(turn, now, options)
     return queue
   }
 
-  delete(turn: Turn, queue: Queue): Refusal | undefined {
+  /** A queue that another one names is there from the start, so that it can be consumed (A7). */
+  #declareNamed(turn: Turn, now: Timestamp, { deadLetter, forwardBarrier }: QueueOptions): void {
+    if (deadLetter !== undefined && deadLetter !== 'drop') this.#deadLetterQueue(turn, now, deadLetter)
+    for (const name of forwardBarrier) if (!this.#byName.has(name)) this.declare(turn, now, name, DEFAULT_OPTIONS)
+  }
+
+  /** One that is made because it is needed keeps what it gets: it has no dead letters of its own. */
+  #deadLetterQueue(turn: Turn, now: Timestamp, name: string): Queue {
+    return this.#byName.get(name) ?? this.declare(turn, now, name, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
+  }
+
+  #keepQueue(turn: Turn, { id, name, options, isPaused, declaredAt }: Queue): void {
+    turn.keep({ kind: 'queueDeclared', queue: id, name, options, paused: isPaused, at: declaredAt })
+  }
+
+  /** New options: they count for what happens from now on, and reclassify nothing that is there. */
+  update(turn: Turn, now: Timestamp, queue: Queue, options: QueueOptions): void {
+    queue.update(options)
+    this.#keepQueue(turn, queue)
+    this.#declareNamed(turn, now, options)
+    this.#end(turn, now, queue)
+  }
+
+  pause(turn: Turn, now: Timestamp, queue: Queue, isPaused: boolean): void {
+    queue.isPaused = isPaused
+    this.#keepQueue(turn, queue)
+    this.#end(turn, now, queue)
+  }
+
+  delete(turn: Turn, now: Timestamp, queue: Queue): Refusal | undefined {
     const user = [...this.#byName.values()].find(
-      other => other !== queue && this.deadLetterName(other) === queue.name && other.options.deadLetter !== undefined,
+      ({ name, options }) =>
+        name !== queue.name && (options.deadLetter === queue.name || options.forwardBarrier.includes(queue.name)),
     )
     if (user !== undefined) {
-      return refuse('queue-in-use', `queue "${user.name}" sends its dead letters to "${queue.name}"`, {
-        queue: user.name,
-      })
+      return refuse(
+        'queue-in-use',
+        `queue "${user.name}" names "${queue.name}" as its dead_letter or forward_barrier`,
+        { queue: user.name },
+      )
     }
     const why = refuse('queue-deleted', `queue "${queue.name}" was deleted`)
     for (const subscription of [...queue.consumers.all]) {
@@ -97,12 +172,17 @@ export class Broker implements QueueHost {
       queue.consumers.delete(subscription)
       turn.perform({ kind: 'cancelled', rests: turn.number, subscription, why })
     }
+    // Its dead letters are settled by that: nothing they hold waits for them any more.
+    for (const run of queue.runs()) if (run.origin !== undefined) this.deadLetterGone(run)
     this.#byName.delete(queue.name)
     this.#byId.delete(queue.id)
     this.#deadlines.delete(queue)
+    this.#touched.delete(queue)
     this.#producers -= queue.producers.size
     turn.keep({ kind: 'queueDeleted', queue: queue.id })
     turn.perform({ kind: 'queue-deleted', rests: turn.number, queue: queue.id })
+    this.#forwarding.deleted(turn, now, queue)
+    this.#settleTouched(turn, now)
     return undefined
   }
 
@@ -117,7 +197,7 @@ export class Broker implements QueueHost {
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   publish(turn: Turn, queue: Queue, publish: Publish): PublishAnswer[] {
-    const answers = queue.publish(turn, publish)
+    const answers = queue.arrivals.publish(turn, publish)
     this.#end(turn, publish.now, queue)
     return answers
   }
@@ -134,6 +214,40 @@ export class Broker implements QueueHost {
     count: number,
     numbering: Numbering,
   ): PublishAnswer[] | Refusal | string {
+    const place = this.#placeOf(queue, numbering, count)
+    if (typeof place === 'string' || 'code' in place) return place
+    const { answers: before, repeated } = place
+    if (repeated === count) return before
+    const fresh = repeated === 0 ? publish : { ...publish, incoming: skip(publish.incoming, repeated) }
+    const answers = queue.arrivals.publish(turn, fresh)
+    this.#keepNumbers(turn, publish.now, queue, numbering, answers)
+    this.#end(turn, publish.now, queue)
+    return [...before, ...answers]
+  }
+
+  /** Publishes to several queues, all or nothing (P4). Numbered parts that were taken before get their first answers. */
+  publishAtomic(turn: Turn, parts: readonly AtomicPart[]): (readonly PublishAnswer[])[] | Refusal | string {
+    const places: Place[] = []
+    for (const { queue, count, numbering } of parts) {
+      const place = numbering === undefined ? NEW_PLACE : this.#placeOf(queue, numbering, count)
+      if (typeof place === 'string' || 'code' in place) return place
+      places.push(place)
+    }
+    if (parts.every(({ count }, k) => places[k]?.repeated === count)) return places.map(({ answers }) => answers)
+    if (places.some(({ repeated }) => repeated > 0))
+      return 'a part of an atomic publish was taken before, and another was not'
+    const refusal = firstRefusal(parts)
+    return parts.map(({ queue, publish, count, numbering }) => {
+      const answers: PublishAnswer[] =
+        refusal === undefined ? queue.arrivals.publish(turn, publish) : [{ index: 0, count, refusal }]
+      if (numbering !== undefined) this.#keepNumbers(turn, publish.now, queue, numbering, answers)
+      this.#end(turn, publish.now, queue)
+      return answers
+    })
+  }
+
+  /** How many of these numbers were taken before, with their first answers. */
+  #placeOf(queue: Queue, numbering: Numbering, count: number): Place | Refusal | string {
     const { producers } = queue
     const { producer, number, answeredUpTo } = numbering
     const isKnown = producers.isKnown(producer)
@@ -141,28 +255,32 @@ export class Broker implements QueueHost {
     const last = isKnown ? producers.last(producer) : number - 1
     if (number > last + 1)
       return `producer number ${number} in queue "${queue.name}" comes after ${last}: ${number - last - 1} are missing`
-    if (!isKnown) {
-      if (this.#producers >= PRODUCERS_MAX)
-        return refuse('server-busy', `${PRODUCERS_MAX} producers are remembered already`, { limit: 'producers' })
-      this.#producers += 1
+    if (!isKnown && this.#producers >= PRODUCERS_MAX) {
+      return refuse('server-busy', `${PRODUCERS_MAX} producers are remembered already`, { limit: 'producers' })
     }
     const repeated = Math.min(count, last + 1 - number)
-    const before = repeated > 0 ? repeatedAnswers(producers, producer, number, repeated) : []
-    if (typeof before === 'string') return before
-    if (repeated === count) return before
-    if (number + count - 1 - answeredUpTo > UNANSWERED_MAX)
+    const answers = repeated > 0 ? repeatedAnswers(producers, producer, number, repeated) : []
+    if (typeof answers === 'string') return answers
+    if (repeated < count && number + count - 1 - answeredUpTo > UNANSWERED_MAX)
       return `more than ${UNANSWERED_MAX} publishes of queue "${queue.name}" are unanswered`
-    const fresh = repeated === 0 ? publish : { ...publish, incoming: skip(publish.incoming, repeated) }
-    const answers = queue.publish(turn, fresh)
-    producers.take(
+    return { repeated, answers }
+  }
+
+  #keepNumbers(
+    turn: Turn,
+    now: Timestamp,
+    queue: Queue,
+    { producer, number, answeredUpTo }: Numbering,
+    answers: readonly PublishAnswer[],
+  ): void {
+    if (!queue.producers.isKnown(producer)) this.#producers += 1
+    queue.producers.take(
       turn,
       producer,
       answers.map(answer => keptAnswer(answer, number)),
       answeredUpTo,
-      publish.now,
+      now,
     )
-    this.#end(turn, publish.now, queue)
-    return repeated === 0 ? answers : [...before, ...answers]
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -177,7 +295,7 @@ export class Broker implements QueueHost {
     const subscription = new Subscription({ ...terms, id: this.#nextSubscription })
     this.#nextSubscription += 1
     const missed = afterBatch === undefined ? 0 : queue.replay(turn, subscription, afterBatch)
-    queue.subscribe(subscription)
+    queue.consumers.add(subscription)
     this.#end(turn, now, queue)
     return { subscription, missed }
   }
@@ -208,13 +326,13 @@ export class Broker implements QueueHost {
     if (refusal !== undefined) return { results: [], refusal }
     const published: PublishAnswer[] = []
     // Published before the ack counts: else the barrier could open between the two (B16).
-    const batch = carried.length === 0 ? undefined : queue.earliestBatch(claims)
+    const batch = carried.length === 0 ? undefined : queue.settling.earliestBatch(claims)
     for (const { queue: target, publish } of carried) {
-      published.push(...target.publish(turn, publish, target === queue ? batch : undefined))
+      published.push(...target.arrivals.publish(turn, publish, target === queue ? batch : undefined))
       this.#touched.add(target)
     }
     const results = claims.map(({ subscription, deliveries }) =>
-      queue.settle(turn, now, subscription, { deliveries, how }),
+      queue.settling.settle(turn, now, subscription, { deliveries, how }),
     )
     this.#end(turn, now, queue)
     return { results, published }
@@ -222,57 +340,122 @@ export class Broker implements QueueHost {
 
   /** Whether an ack with publishes can be carried out whole (A4). */
   #mayCarry(queue: Queue, claims: readonly Claim[], carried: readonly CarriedPublish[]): Refusal | undefined {
+    if (queue.options.semantics === 'at-most-once') {
+      return refuse(
+        'invalid-request',
+        `queue "${queue.name}" is at-most-once: its messages are settled when they are sent, so an ack carries nothing`,
+      )
+    }
     for (const { subscription, deliveries } of claims) {
       for (const { first, count } of deliveries) {
-        const fate = queue.unheld(subscription, first, count)
+        const fate = queue.settling.firstUnheld(subscription, first, count)
         if (fate === undefined) continue
         const code = fate.result === 'already-settled' ? 'already-settled' : 'lease-lost'
         return refuse(code, `delivery ${fate.first} is ${fate.result}; nothing was published`, { delivery: fate.first })
       }
     }
-    for (const { queue: target, publish } of carried) {
-      for (const incoming of publish.incoming) {
-        if (incoming.kind === 'refused') return incoming.refusal
-        const refusal = incoming.kind === 'barrier' ? target.arrivals.mayPublishBarrier(incoming.name) : undefined
-        if (refusal !== undefined) return refusal
-      }
-    }
-    return undefined
+    return firstRefusal(carried)
   }
 
   deadLetter(turn: Turn, now: Timestamp, queue: Queue, run: Run, reason: DeadReason, detail?: string): void {
     const name = this.deadLetterName(queue)
     if (name === undefined) {
-      settled(turn, now, queue, run.batch, run.first, run.count, reason === 'expired' ? 'expired' : 'dropped')
+      queue.finish(turn, now, run, reason === 'expired' ? 'expired' : 'dropped')
+      queue.endings.deadLettered(turn, now, run.batch)
       return
     }
-    // A dead-letter queue that is made because it is needed keeps what it gets: it has no dead letters of its own.
-    const target = this.#byName.get(name) ?? this.declare(turn, now, name, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
-    run.batch.countSettled(now, run.count, reason === 'expired' ? 'expired' : 'dead')
+    const target = this.#deadLetterQueue(turn, now, name)
+    const { batch, priority, group } = run
     for (let k = 0; k < run.count; k += 1) {
-      const origin = {
+      const origin: DeadLetterOrigin = {
         queue: queue.name,
+        queueId: queue.id,
         sequence: run.first + k,
-        batch: run.batch.number,
+        batch: batch.number,
         attempts: run.attempts,
         publishedAt: this.#publishedAt(queue.id, run.first + k) ?? now,
         deadAt: now,
         reason,
         ...(detail === undefined ? {} : { detail }),
+        ...(priority === 0 ? {} : { priority }),
+        ...(group === undefined ? {} : { group }),
       }
-      const { sequence, batch } = target.arrivals.takeDeadLetter(turn, now, run.bytes / run.count, origin)
-      turn.keep({
-        kind: 'moved',
-        queue: queue.id,
+      this.#move(turn, now, {
+        from: queue,
         sequence: run.first + k,
-        to: target.id,
-        toSequence: sequence,
-        toBatch: batch,
-        at: now,
-        origin,
+        to: target,
+        bytes: run.bytes / run.count,
+        run: { origin },
       })
+      batch.holding += 1
     }
-    this.#touched.add(target)
+    queue.moved(turn, now, run, reason === 'expired' ? 'expired' : 'dead')
+  }
+
+  #move(turn: Turn, now: Timestamp, { from, sequence, to, bytes, run, batch }: Move): void {
+    const taken = to.arrivals.takeMoved(turn, now, { bytes, run, ...(batch === undefined ? {} : { batch }) })
+    turn.keep({
+      kind: 'moved',
+      queue: from.id,
+      sequence,
+      to: to.id,
+      toSequence: taken.sequence,
+      toBatch: taken.batch,
+      at: now,
+      run: { count: 1, ...run },
+    })
+    this.#touched.add(to)
+  }
+
+  deadLetterGone(run: Run): void {
+    const { origin } = run
+    const queue = origin === undefined ? undefined : this.#byId.get(origin.queueId)
+    const batch =
+      origin === undefined || queue === undefined ? undefined : queue.batches[origin.batch - queue.head.number]
+    if (queue === undefined || batch === undefined) return
+    batch.holding -= run.count
+    this.#touched.add(queue)
+  }
+
+  forward(turn: Turn, now: Timestamp, queue: Queue, barrier: WaitingBarrier, record: BarrierRecord): void {
+    this.#forwarding.released(turn, now, queue, barrier, record)
+  }
+
+  /**
+   * Sends dead letters back to where they came from: with a new sequence number, in their batch while its barrier waits
+   * (B16), else in the open one.
+   */
+  requeue(turn: Turn, now: Timestamp, from: Queue, sequences: readonly Sequence[]): number {
+    let count = 0
+    for (const sequence of sequences) {
+      const run = from.settling.takeOut(turn, sequence)
+      if (run === undefined) continue
+      const { origin } = run
+      const to = origin === undefined ? undefined : this.#byId.get(origin.queueId)
+      if (origin === undefined || to === undefined) {
+        from.put(run, now)
+        continue
+      }
+      count += 1
+      const batch = to.batches[origin.batch - to.head.number]
+      const { priority, group } = origin
+      const attributes = { ...(priority === undefined ? {} : { priority }), ...(group === undefined ? {} : { group }) }
+      if (batch !== undefined) {
+        batch[origin.reason === 'expired' ? 'expired' : 'dead'] -= 1
+        batch.isDirty = true
+      }
+      this.#move(turn, now, {
+        from,
+        sequence,
+        to,
+        bytes: run.bytes,
+        run: attributes,
+        ...(batch === undefined ? {} : { batch }),
+      })
+      from.givenBack(turn, now, run)
+    }
+    this.#end(turn, now, from)
+    return count
   }
 
   /** Where dead letters of a queue go; undefined: they are dropped. */
@@ -338,6 +521,16 @@ export class Broker implements QueueHost {
   restored(turn: Turn, now: Timestamp): void {
     this.#restoring.clear()
     for (const queue of this.#byName.values()) {
+      queue.dedupe.restored()
+      for (const run of queue.runs()) {
+        const origin = run.origin
+        const home = origin === undefined ? undefined : this.#byId.get(origin.queueId)
+        const batch =
+          origin === undefined || home === undefined ? undefined : home.batches[origin.batch - home.head.number]
+        if (batch !== undefined) batch.holding += run.count
+      }
+    }
+    for (const queue of this.#byName.values()) {
       this.#producers += queue.producers.size
       this.#end(turn, now, queue)
     }
@@ -345,8 +538,17 @@ export class Broker implements QueueHost {
 
   // ── the end of a turn ──────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Something was done to it that it has to settle down from. */
+  touch(queue: Queue): void {
+    this.#touched.add(queue)
+  }
+
   #end(turn: Turn, now: Timestamp, queue: Queue): void {
     this.#touched.add(queue)
+    this.#settleTouched(turn, now)
+  }
+
+  #settleTouched(turn: Turn, now: Timestamp): void {
     // Settling down one queue may touch another one.
     for (const touched of this.#touched) {
       this.#touched.delete(touched)
@@ -359,6 +561,15 @@ export class Broker implements QueueHost {
       else this.#deadlines.put(touched)
     }
   }
+}
+
+/** Why these cannot all be published: the first reason. */
+function firstRefusal(parts: readonly CarriedPublish[]): Refusal | undefined {
+  for (const { queue, publish } of parts) {
+    const refusal = queue.arrivals.refusalIn(publish.incoming, publish.now)
+    if (refusal !== undefined) return refusal
+  }
+  return undefined
 }
 
 /** The incoming stretches without their first `count` messages. */

@@ -193,6 +193,16 @@ export class Consumers {
     line.heap.delete(subscription)
   }
 
+  /** The same subscriptions under another rule of fairness. */
+  rebuilt(fairness: QueueOptions['fairness']): Consumers {
+    const consumers = new Consumers(fairness)
+    for (const subscription of this.all) {
+      this.leave(subscription)
+      consumers.add(subscription)
+    }
+    return consumers
+  }
+
   /** Before messages are given out: what there is to share. */
   startDeal(messages: number): void {
     for (const line of this.lines.values()) {

@@ -1,6 +1,6 @@
-import type { Timestamp } from './facts.ts'
+import type { Sequence, Timestamp } from './facts.ts'
 import { Ordered } from './ordered.ts'
-import { compareDue, type Run } from './run.ts'
+import { compareDue, cutFront, type Run } from './run.ts'
 
 /** Runs out of sight until their time: published with a delay, or waiting for a retry. */
 export class Delayed {
@@ -13,6 +13,22 @@ export class Delayed {
   add(run: Run): void {
     run.batch.delayed += run.count
     this.#runs.add(run)
+  }
+
+  /** Takes one out before its time. */
+  take(run: Run): void {
+    if (this.#runs.delete(run)) run.batch.delayed -= run.count
+  }
+
+  /** Takes one message of a run out before its time. */
+  takeOne(run: Run, sequence: Sequence): Run {
+    this.take(run)
+    const offset = sequence - run.first
+    if (offset > 0) this.add(cutFront(run, offset))
+    const one = run.count > 1 ? cutFront(run, 1) : run
+    if (one !== run) this.add(run)
+    one.dueAt = 0
+    return one
   }
 
   /** Takes out the next one whose time has come. */

@@ -59,17 +59,22 @@ function better(a: Pick, b: Pick): Pick {
 }
 
 function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscription, run: Run): void {
-  const leaseMs = subscription.leaseMs ?? queue.options.leaseMs
-  const rests = Math.max(run.turn, queue.openedIn, subscription.lastRests)
+  const isSpent = queue.options.semantics === 'at-most-once'
+  const leaseMs = isSpent ? undefined : (subscription.leaseMs ?? queue.options.leaseMs)
+  // Its removal first: nobody may get it twice (D9).
+  const rests = isSpent ? turn.number : Math.max(run.turn, queue.openedIn, subscription.lastRests)
   const deadline = leaseMs === undefined ? Number.POSITIVE_INFINITY : now + leaseMs
-  const held: Held = { delivery: subscription.next, run, subscription, deadline, deliveredAt: now, rests }
+  const held: Held = { delivery: subscription.next, run, subscription, deadline, deliveredAt: now, rests, isSpent }
   subscription.lastRests = rests
   subscription.next += run.count
   subscription.used += run.count
   subscription.held.add(held)
   if (deadline !== Number.POSITIVE_INFINITY) queue.leases.add(held)
-  run.batch.leased += run.count
-  queue.leased += run.count
+  if (isSpent) run.batch.spent += run.count
+  else {
+    run.batch.leased += run.count
+    queue.leased += run.count
+  }
   queue.consumers.served(subscription)
   turn.perform({
     kind: 'deliver',
@@ -82,5 +87,7 @@ function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscri
     attempt: run.attempts + 1,
     redelivered: run.delivered,
     origin: run.origin,
+    isSpent,
   })
+  if (isSpent) queue.finish(turn, now, run, 'acked')
 }

@@ -52,6 +52,20 @@ export class Ready {
     if (run.expiresAt !== Number.POSITIVE_INFINITY) this.#expiring.delete(run)
   }
 
+  /** The one with the lowest sequence number, whatever its priority. */
+  get oldest(): Run | undefined {
+    let oldest = this.#runs.first
+    // Within a priority the first is the oldest: one look at each.
+    for (
+      let run = oldest;
+      run !== undefined;
+      run = this.#runs.ceiling({ priority: run.priority, first: Number.POSITIVE_INFINITY } as Run)
+    ) {
+      if (oldest === undefined || run.first < oldest.first) oldest = run
+    }
+    return oldest
+  }
+
   /** First run that does not come before this place in the queue order. */
   ceiling(probe: Run): Run | undefined {
     return this.#runs.ceiling(probe)

@@ -1,8 +1,9 @@
+import { newRun } from './arrivals.ts'
 import type { Batch } from './batch.ts'
 import type { BatchNumber, Fact, Sequence, Timestamp } from './facts.ts'
 import { invariant } from './invariant.ts'
 import type { Queue } from './queue.ts'
-import type { Run } from './run.ts'
+import { cutFront, type Run } from './run.ts'
 
 /** Rebuilds one queue from its facts, in the order in which a journal restores them. */
 export class Restoring {
@@ -26,14 +27,32 @@ export class Restoring {
         queue.nextSequence = Math.max(queue.nextSequence, fact.nextSequence)
         break
       case 'barrierPublished': {
-        const { sequence, batch, name, at: publishedAt, bytes } = fact
-        const barrier = { sequence, batch, name, publishedAt, bytes }
+        const { sequence, batch, name, at: publishedAt, bytes, terms = {}, ended } = fact
+        const barrier = { sequence, batch, name, publishedAt, bytes, terms, ended }
         this.#batchAt(batch).barrier = barrier
         this.#batchAt(batch + 1)
-        queue.barriers.add(barrier)
+        queue.barriers.put(barrier)
         queue.nextSequence = Math.max(queue.nextSequence, sequence + 1)
         break
       }
+      case 'partyArrived': {
+        const { name, count, at: startedAt, sequence, party, terms = {}, bytes } = fact
+        const gathering = queue.barriers.gatheringOf(name) ?? {
+          name,
+          count,
+          startedAt,
+          arrivals: [],
+          deadlineAt: Number.POSITIVE_INFINITY,
+        }
+        gathering.arrivals.push({ sequence, party, terms, bytes })
+        gathering.deadlineAt = Math.min(gathering.deadlineAt, terms.deadlineAt ?? Number.POSITIVE_INFINITY)
+        queue.barriers.gather(gathering)
+        queue.nextSequence = Math.max(queue.nextSequence, sequence + 1)
+        break
+      }
+      case 'seen':
+        queue.dedupe.restore(fact.id, { sequence: fact.sequence, batch: fact.batch, at: fact.at })
+        break
       case 'barrierReleased':
         queue.barriers.release(fact.record, 0)
         queue.nextSequence = Math.max(queue.nextSequence, fact.record.sequence + 1)
@@ -58,35 +77,40 @@ export class Restoring {
   }
 
   #messages(fact: Extract<Fact, { kind: 'enqueued' }>, now: Timestamp): void {
-    const batch = this.#batchAt(fact.batch)
+    const queue = this.#queue
+    // What is live and of a released batch, or of one ended with `carry`, was carried to the next (B13).
+    let batch = this.#batchAt(Math.max(fact.batch, this.#isFirst ? 0 : queue.head.number))
+    while (batch.barrier?.ended?.rest === 'carry') batch = this.#batchAt(batch.number + 1)
     let first = fact.first
     for (const arrived of fact.runs ?? [{ count: fact.count }]) {
       const { count, priority = 0, group, origin, dueAt = 0, expiresAt = Number.POSITIVE_INFINITY } = arrived
-      const bytes = Math.round(((fact.bodyBytes ?? 0) * count) / fact.count)
       this.#priorities.add(priority)
       const run: Run = {
-        first,
-        count,
-        bytes,
-        batch,
+        ...newRun(first, count, batch, 0),
         priority,
         group,
         origin,
         expiresAt,
         dueAt,
-        attempts: 0,
         delivered: !this.#isClean,
-        turn: 0,
       }
-      this.#queue.put(run, now)
+      run.bytes = Math.round(((fact.bodyBytes ?? 0) * count) / fact.count)
+      queue.messages += count
+      queue.bytes += run.bytes
+      while (run.group !== undefined && run.count > 1) queue.put(cutFront(run, 1), now)
+      queue.put(run, now)
       first += count
     }
-    this.#queue.nextSequence = Math.max(this.#queue.nextSequence, first)
+    queue.nextSequence = Math.max(queue.nextSequence, first)
   }
 
   /** Takes restored messages out again, by their numbers. */
   *#take(first: Sequence, count: number): Generator<Run, void, undefined> {
     const end = first + count
+    for (const run of this.#outOfSight(first, end)) {
+      this.#queue.delayed.take(run)
+      yield run
+    }
     for (const { ready } of this.#queue.batches) {
       for (const priority of this.#priorities) {
         const probe = { priority, first } as Run
@@ -96,13 +120,18 @@ export class Restoring {
         while (run !== undefined && run.priority === priority && run.first < end) {
           const from = Math.max(first, run.first)
           const taken = ready.take(run, from - run.first, Math.min(end, run.first + run.count) - from)
-          this.#queue.bytes -= taken.bytes
           const next = { priority, first: taken.first + taken.count } as Run
           yield taken
           run = ready.ceiling(next)
         }
       }
     }
+  }
+
+  /** Restored as delayed by what was published, or as waiting in a group. */
+  #outOfSight(first: Sequence, end: Sequence): Run[] {
+    const isMeant = (run: Run) => run.first >= first && run.first + run.count <= end
+    return [...this.#queue.delayed].filter(isMeant)
   }
 
   /** The batch of this number, made with all between it and those that are there. */

@@ -1,7 +1,8 @@
 import type { Batch } from './batch.ts'
-import type { SettledReason, Timestamp } from './facts.ts'
+import type { Sequence, Timestamp } from './facts.ts'
 import type { Queue } from './queue.ts'
-import type { Held, Subscription } from './subscription.ts'
+import type { Run } from './run.ts'
+import type { Fate, Held, Subscription } from './subscription.ts'
 import type { Turn } from './turn.ts'
 
 export type SettleHow =
@@ -15,6 +16,12 @@ export type SettleHow =
 export interface Settle {
   readonly deliveries: readonly { readonly first: number; readonly count: number }[]
   readonly how: SettleHow
+}
+
+/** Deliveries of one subscription. */
+export interface Claim {
+  readonly subscription: Subscription
+  readonly deliveries: Settle['deliveries']
 }
 
 export interface SettleResult {
@@ -46,14 +53,15 @@ export class Settling {
     for (const { first, count } of settle.deliveries) {
       let at = first
       for (const held of this.pieces(subscription, first, count)) {
-        if (held.delivery > at) results.push(...subscription.fates(at, held.delivery - at))
-        const { delivery } = held
+        if (held.delivery > at)
+          results.push(...this.#unheld(turn, now, subscription, at, held.delivery - at, settle.how))
+        const { delivery, isSpent } = held
         const size = held.run.count
         this.#settlePiece(turn, now, held, settle.how)
-        results.push({ first: delivery, count: size, result: DONE[settle.how.kind] })
+        results.push({ first: delivery, count: size, result: isSpent ? 'already-settled' : DONE[settle.how.kind] })
         at = delivery + size
       }
-      if (at < first + count) results.push(...subscription.fates(at, first + count - at))
+      if (at < first + count) results.push(...this.#unheld(turn, now, subscription, at, first + count - at, settle.how))
     }
     this.#queue.consumers.changed(subscription)
     return results
@@ -66,6 +74,29 @@ export class Settling {
     })
   }
 
+  /** The first of these deliveries that is not held any more; undefined when all are. */
+  firstUnheld(subscription: Subscription, first: number, count: number): Fate | undefined {
+    let at = first
+    for (const held of this.pieces(subscription, first, count)) {
+      if (held.delivery > at) break
+      at = held.delivery + held.run.count
+    }
+    return at >= first + count ? undefined : subscription.fates(at, first + count - at)[0]
+  }
+
+  /** The earliest batch of these deliveries: work that makes work stays in it (B16). */
+  earliestBatch(claims: readonly Claim[]): Batch | undefined {
+    let earliest: Batch | undefined
+    for (const { subscription, deliveries } of claims) {
+      for (const { first, count } of deliveries) {
+        for (const { run } of this.pieces(subscription, first, count)) {
+          if (earliest === undefined || run.batch.number < earliest.number) earliest = run.batch
+        }
+      }
+    }
+    return earliest
+  }
+
   #settlePiece(turn: Turn, now: Timestamp, held: Held, how: SettleHow): void {
     const queue = this.#queue
     if (how.kind === 'extend') {
@@ -73,10 +104,11 @@ export class Settling {
       return
     }
     queue.takeBack(held)
+    if (held.isSpent) return
     const { run } = held
     switch (how.kind) {
       case 'ack':
-        settled(turn, now, queue, run.batch, run.first, run.count, 'acked')
+        queue.finish(turn, now, run, 'acked')
         break
       case 'nack':
         queue.fail(turn, now, run, how.delayMs)
@@ -85,7 +117,8 @@ export class Settling {
         queue.giveBack(turn, now, run, 0)
         break
       case 'reject':
-        queue.reject(turn, now, run, how.reason)
+        run.attempts += 1
+        queue.deadLetter(turn, now, run, 'rejected', how.reason)
         break
     }
   }
@@ -97,21 +130,56 @@ export class Settling {
     held.deadline = deadline
     this.#queue.leases.add(held)
   }
-}
 
-/** Messages leave the queue for good. */
-export function settled(
-  turn: Turn,
-  now: Timestamp,
-  queue: Queue,
-  batch: Batch,
-  first: number,
-  count: number,
-  reason: SettledReason,
-): void {
-  if (reason === 'acked') {
-    batch.countSettled(now, count, 'acked')
-    queue.ackedTotal += count
-  } else batch.countSettled(now, count, reason === 'expired' ? 'expired' : 'dropped')
-  turn.keep({ kind: 'settled', queue: queue.id, first, count, reason })
+  #unheld(
+    turn: Turn,
+    now: Timestamp,
+    subscription: Subscription,
+    first: number,
+    count: number,
+    how: SettleHow,
+  ): SettleResult[] {
+    const fates = subscription.fates(first, count)
+    if (this.#queue.options.acks !== 'any' || how.kind !== 'ack') return fates
+    return fates.flatMap((fate): SettleResult[] => {
+      if (fate.result !== 'lease-lost') return [fate]
+      // Whoever has done the work may say so, as long as nobody else has (D7).
+      return Array.from({ length: fate.count }, (_, k) => {
+        const sequence = subscription.lostSequence(fate.first + k)
+        const run = sequence === undefined ? undefined : this.takeOut(turn, sequence)
+        if (run === undefined) return { first: fate.first + k, count: 1, result: 'already-settled' }
+        this.#queue.finish(turn, now, run, 'acked')
+        return { first: fate.first + k, count: 1, result: 'acked' }
+      })
+    })
+  }
+
+  /** Takes one live message out of wherever it is; whoever has its lease is told. Looks at every run: for rare acts. */
+  takeOut(turn: Turn, sequence: Sequence): Run | undefined {
+    const queue = this.#queue
+    const isIn = (run: Run) => sequence >= run.first && sequence < run.first + run.count
+    for (const batch of queue.batches) {
+      for (const run of batch.ready) if (isIn(run)) return batch.ready.take(run, sequence - run.first, 1)
+      for (const run of batch.groups) {
+        if (!isIn(run)) continue
+        batch.groups.take(run)
+        if (run.expiresAt !== Number.POSITIVE_INFINITY) queue.expiring.delete(run)
+        return run
+      }
+    }
+    for (const run of queue.delayed) if (isIn(run)) return queue.delayed.takeOne(run, sequence)
+    const held = this.leaseOf(sequence)
+    if (held === undefined) return undefined
+    queue.loseLease(turn, held)
+    return held.run
+  }
+
+  /** The lease of one message, cut to it. */
+  leaseOf(sequence: Sequence): Held | undefined {
+    for (const { run, subscription, delivery, isSpent } of this.#queue.heldRuns()) {
+      if (isSpent || sequence < run.first || sequence >= run.first + run.count) continue
+      return this.pieces(subscription, delivery + (sequence - run.first), 1)[0]
+    }
+    return undefined
+  }
 }

@@ -16,6 +16,8 @@ export type Effect =
       readonly attempt: number
       readonly redelivered: boolean
       readonly origin: DeadLetterOrigin | undefined
+      /** At most once: the messages are settled by this turn, so their bytes must be read before it is appended. */
+      readonly isSpent: boolean
     }
   | {
       readonly kind: 'barrier'

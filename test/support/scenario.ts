@@ -115,7 +115,7 @@ export class Scenario {
     return this.outcome((turn, now) => {
       this.expectNext(this.queue, [name])
       const incoming: Incoming[] = [
-        { kind: 'barrier', index: 0, count: 1, bytes: new TextEncoder().encode(name), name },
+        { kind: 'barrier', index: 0, count: 1, bytes: new TextEncoder().encode(name), barrier: { name } },
       ]
       return answersAsText(this.broker.publish(turn, this.queue, { incoming, now }), [name])
     })
@@ -143,7 +143,7 @@ export class Scenario {
     return {
       text: labels.join(),
       matches: sequence => labels.includes(this.#labels.get(`${this.name} ${sequence}`) ?? ''),
-      matchesBarrier: bytes => labels.includes(new TextDecoder().decode(bytes)),
+      matchesBarrier: record => labels.includes(record.name ?? ''),
     }
   }
 
@@ -324,7 +324,9 @@ export class Scenario {
       case 'moved': {
         const to = this.#queueName(fact.to)
         this.#labels.set(`${to} ${fact.toSequence}`, this.#label(this.name, fact.sequence))
-        return [`keep ${this.#label(this.name, fact.sequence)} moved to ${to}: ${fact.origin.reason}`]
+        return [
+          `keep ${this.#label(this.name, fact.sequence)} moved to ${to}: ${fact.run.origin?.reason ?? 'requeued'}`,
+        ]
       }
       case 'barrierPublished':
         return [`keep barrier ${fact.name}`]
@@ -459,7 +461,7 @@ export function restorable(facts: readonly Fact[]): Fact[] {
             count: 1,
             batch: fact.toBatch,
             at: fact.at,
-            runs: [{ count: 1, origin: fact.origin }],
+            runs: [fact.run],
           },
         })
         break
