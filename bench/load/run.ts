@@ -1,0 +1,77 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Load, Report } from './job.ts'
+import type { System } from './system.ts'
+
+export interface RunOptions {
+  readonly load: Load
+  /** The server's files go into a folder of its own in there. */
+  readonly dataFolder: string
+  /** Where server and client leave CPU profiles. */
+  readonly profileFolder: string | undefined
+}
+
+/** A report, and what the server said of itself. */
+export interface Run extends Report {
+  readonly version: string
+}
+
+/** Beyond warm-up and measuring: to start, to fill a backlog, to drain and check. A server that hangs ends here. */
+const SLACK_MS = 120_000
+
+/** One workload, once, against a fresh server that is gone afterwards. @throws Error if server or load client fail */
+export async function runOnce(
+  { name, system, workload }: { readonly name: string; readonly system: System; readonly workload: string },
+  { load, dataFolder, profileFolder }: RunOptions,
+): Promise<Run> {
+  const folder = mkdtempSync(join(dataFolder, 'sluice-bench-'))
+  const profiles = (side: string) => profileFolder && join(profileFolder, `${workload}-${name}-${load.bodyBytes}`, side)
+  try {
+    const server = await system.start({ folder, profileFolder: profiles('server') })
+    try {
+      const client = startClient(profiles('client'))
+      client.send({ system: name, workload, address: server.address, serverPids: server.pids, load })
+      const report = await withEnd(client, Promise.race([reportOf(client), server.failed, tooLong(load)]))
+      return { ...report, version: server.version }
+    } finally {
+      await server.stop()
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
+}
+
+function startClient(profileFolder: string | undefined): ChildProcess {
+  if (profileFolder !== undefined) mkdirSync(profileFolder, { recursive: true })
+  const profile = profileFolder === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileFolder]
+  return fork(fileURLToPath(new URL('client.ts', import.meta.url)), { execArgv: [...process.execArgv, ...profile] })
+}
+
+async function reportOf(client: ChildProcess): Promise<Report> {
+  const [answer] = (await Promise.race([once(client, 'message'), once(client, 'exit')])) as [Report | number | null]
+  // What went wrong is on standard error, which it shares with us.
+  if (answer === null || typeof answer === 'number') throw new Error(`the load client ended with ${answer}`)
+  return answer
+}
+
+/** A client that reported ends by itself, after it wrote its profile; one that did not is of no use any more. */
+async function withEnd(client: ChildProcess, reporting: Promise<Report>): Promise<Report> {
+  try {
+    return await reporting
+  } catch (error) {
+    client.kill()
+    throw error
+  } finally {
+    if (client.exitCode === null && client.signalCode === null) await once(client, 'exit')
+  }
+}
+
+async function tooLong({ warmupSeconds, length }: Load): Promise<never> {
+  const seconds = warmupSeconds + ('seconds' in length ? length.seconds : 0)
+  await sleep(seconds * 1000 + SLACK_MS, undefined, { ref: false })
+  throw new Error('the run hangs')
+}

@@ -1,0 +1,46 @@
+import { ByteWriter, type CarriedMessages, encodeMessage, FRAME_MESSAGES_MAX, ProtocolError } from '@sluice/protocol'
+import { codecOf } from './codecs.ts'
+import type { Outgoing } from './delivery.ts'
+import { RefusedError } from './errors.ts'
+
+/**
+ * Messages that an ack brings with it, as they go over the wire: in their order, those for one queue together.
+ *
+ * @param bytesMax most bytes of all together
+ * @throws RefusedError `invalid-message`, `message-too-large`; whatever a codec throws
+ */
+export function encodeOutgoing(outgoing: readonly Outgoing[], bytesMax: number): CarriedMessages[] {
+  const carried: CarriedMessages[] = []
+  let bytes = 0
+  const writer = new ByteWriter()
+  for (let start = 0; start < outgoing.length; ) {
+    const queue = nameOf(outgoing[start]!)
+    let end = start
+    while (end < outgoing.length && nameOf(outgoing[end]!) === queue) write(writer, outgoing[end++]!)
+    bytes += writer.length
+    carried.push({ queue, count: end - start, messages: writer.take() })
+    start = end
+  }
+  // The server would take it for a fault and end the connection, with all leases.
+  if (bytes > bytesMax || outgoing.length > FRAME_MESSAGES_MAX) {
+    const detail = `an ack carries at most ${FRAME_MESSAGES_MAX} messages and ${bytesMax} bytes, this one ${outgoing.length} and ${bytes}`
+    throw new RefusedError('message-too-large', detail, { limit: bytesMax })
+  }
+  return carried
+}
+
+function write(writer: ByteWriter, { queue, body, ...properties }: Outgoing): void {
+  try {
+    encodeMessage(writer, properties, typeof queue === 'string' ? encodeLoose(body) : queue.encode(body as never))
+  } catch (error) {
+    throw error instanceof ProtocolError ? new RefusedError(error.code, error.detail, undefined, error) : error
+  }
+}
+
+function nameOf({ queue }: Outgoing): string {
+  return typeof queue === 'string' ? queue : queue.name
+}
+
+function encodeLoose(body: unknown): Uint8Array {
+  return body instanceof Uint8Array ? body : codecOf('json').encode(body)
+}

@@ -1,0 +1,223 @@
+import { type MessageProperties, PUBLISH_FLAGS, toSnakeCase, type ValueMap } from '@sluice/protocol'
+import { BatchHandle, type BatchProgress } from './batch.ts'
+import { type Codec, type CodecName, codecOf, issuesText, type SchemaResult, type StandardSchema } from './codecs.ts'
+import { InvalidMessageError, type Message } from './delivery.ts'
+import type { BarrierOptions, ConsumeOptions, PublishManyOptions, PublishOptions, QueueOptions } from './options.ts'
+import { publishMany } from './publish-many.ts'
+import type { Lane, Published, PublishWaiter } from './publisher.ts'
+import { queueView, type Session } from './session.ts'
+import { Subscription } from './subscription.ts'
+import { deferred } from './timers.ts'
+
+/** A queue as it is now. Counts are of live messages, without barriers; sizes in bytes. */
+export interface QueueView {
+  readonly name: string
+  /** With every default filled in. */
+  readonly options: QueueOptions
+  readonly paused: boolean
+  readonly ready: number
+  readonly leased: number
+  readonly delayed: number
+  readonly bytes: number
+  readonly subscriptions: number
+  readonly barriersWaiting: number
+  /** Number of the batch in turn. */
+  readonly batch: number
+  /** The batch that no barrier closes yet. */
+  readonly open: BatchProgress
+  readonly publishedTotal: number
+  readonly ackedTotal: number
+}
+
+/** What bodies of a queue are. */
+export interface BodyOptions<T, Input = T> {
+  /** Default `json`. */
+  readonly codec?: CodecName | Codec<T>
+  /**
+   * Any Standard Schema: what is published must fit it (and goes out as given), what is consumed is what it makes of the
+   * body. A message that does not fit is rejected, and a `warning` says so.
+   */
+  readonly schema?: StandardSchema<Input, T>
+}
+
+/** A queue's name with the type of its bodies: nothing is sent before a method is called. */
+export class Queue<T = unknown, Input = T> {
+  readonly name: string
+  /** @internal */
+  readonly session: Session
+  readonly #lane: Lane
+  readonly #codec: Codec<T>
+  readonly #schema: StandardSchema<Input, T>['~standard'] | undefined
+
+  /** @internal */
+  constructor(session: Session, name: string, options: BodyOptions<T, Input>) {
+    this.name = name
+    this.session = session
+    this.#lane = session.publisher.lane(name)
+    this.#codec = codecOf(options.codec)
+    this.#schema = options.schema?.['~standard']
+  }
+
+  /**
+   * Makes sure that the queue is there. A queue that is there already is compared in the options given.
+   *
+   * @throws RefusedError `queue-mismatch` with the options that differ, `invalid-options`, `bad-filter`, …
+   */
+  async declare(options: QueueOptions = {}): Promise<{ readonly created: boolean; readonly queue: QueueView }> {
+    const params = { name: this.name, options: wireOptions(options) }
+    const { created, queue } = (await this.session.request('declare', () => params)) as ValueMap
+    if (created) this.#lane.restart()
+    return { created: created === true, queue: queueView(queue) }
+  }
+
+  /** @throws RefusedError `no-such-queue` */
+  show(): Promise<QueueView> {
+    return this.session.queueView(this.name)
+  }
+
+  /**
+   * Deletes the queue and everything in it.
+   *
+   * @throws RefusedError `no-such-queue`, `queue-in-use`; ConnectionError `connection-lost`: it is unknown whether it happened
+   */
+  async delete(): Promise<void> {
+    await this.session.request('delete', () => ({ name: this.name }), { again: false })
+    this.#lane.restart()
+  }
+
+  /**
+   * Publishes a message. Resolves once it is as durable as asked; survives reconnects without loss or duplicate. What is
+   * published in one tick travels together: publish many without waiting for each, or use `publishMany`.
+   *
+   * @throws (rejects) RefusedError; InvalidMessageError: it does not fit the schema; ConnectionError `closed`
+   */
+  publish(body: Input, options?: PublishOptions): Promise<Published> {
+    const waiter = deferred<Published>()
+    void this.#add(body, options, waiter)
+    return waiter.promise
+  }
+
+  /**
+   * Publishes everything that comes, no faster than it is confirmed. Resolves when all of it is.
+   *
+   * @throws (rejects) the first refusal, unless `onRefused` is given; what the source throws; the signal's reason
+   */
+  publishMany(
+    bodies: Iterable<Input> | AsyncIterable<Input>,
+    options: PublishManyOptions<Input> = {},
+  ): Promise<{ readonly count: number }> {
+    return publishMany(this.session.publisher, (...one) => this.#add(...one), bodies, options)
+  }
+
+  /**
+   * Publishes a barrier behind everything published before. Waits until all that this client published to the queue is
+   * confirmed; what is published after this call comes behind the barrier, also without waiting for it. `B` is the type
+   * of its body.
+   *
+   * @throws SluiceError `batch-incomplete`: an earlier publish was refused, so there is no barrier (unless `force`); the next
+   *   call starts with a clean slate. RefusedError `barrier-exists`, `barrier-mismatch`, `too-many-barriers`, `not-allowed`, …
+   */
+  async barrier<B = T>(options: BarrierOptions = {}): Promise<BatchHandle<B>> {
+    const { name, body, deadlineMs, deadlineRest: rest, parties, party, forward: queues, force = false } = options
+    const forward = queues?.map(queue => (typeof queue === 'string' ? queue : queue.name))
+    const given = Object.entries({ name, deadlineMs, rest, parties, party, forward }).filter(
+      entry => entry[1] !== undefined,
+    )
+    const properties: MessageProperties = { barrier: Object.fromEntries(given) }
+    const bytes = body === undefined ? new Uint8Array(0) : this.#codec.encode(body as T)
+    if (this.#lane.validating.size > 0) await Promise.allSettled(this.#lane.validating)
+    const { sequence } = await this.#lane.barrier(bytes, properties, force)
+    return this.batch(name ?? `@${sequence}`)
+  }
+
+  /** A barrier by its name, or `@` and its sequence number; from anywhere, at any time. `B` is the type of its body. */
+  batch<B = T>(name: string): BatchHandle<B> {
+    return new BatchHandle<B>(this.session, this.name, name, this.#codec as unknown as Codec<B>)
+  }
+
+  /** Messages, and barriers when everything before them is done. Starts at once; leaving the loop gives back what is not settled. */
+  consume(options: ConsumeOptions & { readonly barriers: false }): Subscription<T, Message<T>>
+  consume(options?: ConsumeOptions): Subscription<T>
+  consume(options: ConsumeOptions = {}): Subscription<T> {
+    const accept = this.#schema && ((message: Message<T>) => this.#accept(message))
+    return new Subscription<T>(this.session, this.name, this.#codec, options, accept)
+  }
+
+  /** A body as bytes, in the codec of this queue. @throws what the codec throws */
+  encode(body: Input): Uint8Array {
+    return this.#codec.encode(body as unknown as T)
+  }
+
+  /** Never throws nor rejects: what is wrong with a body is told to its waiter. */
+  #add(body: Input, options: PublishOptions | undefined, waiter: PublishWaiter, chunk?: number): void | Promise<void> {
+    try {
+      const checking = this.#schema && this.#check(body)
+      if (checking instanceof Promise) return this.#addLater(checking, body, options, waiter, chunk)
+      this.#addNow(body, options, waiter, chunk)
+    } catch (error) {
+      waiter.reject(this.#lane.refuse(error))
+    }
+  }
+
+  async #addLater(
+    checking: Promise<unknown>,
+    body: Input,
+    options: PublishOptions | undefined,
+    waiter: PublishWaiter,
+    chunk: number | undefined,
+  ): Promise<void> {
+    const adding = checking.then(() => this.#addNow(body, options, waiter, chunk))
+    // A barrier that is called meanwhile waits for it.
+    this.#lane.validating.add(adding)
+    try {
+      await adding
+    } catch (error) {
+      waiter.reject(this.#lane.refuse(error))
+    }
+    this.#lane.validating.delete(adding)
+  }
+
+  #addNow(body: Input, options: PublishOptions | undefined, waiter: PublishWaiter, chunk: number | undefined): void {
+    const bytes = this.encode(body)
+    if (options === undefined) this.#lane.add(bytes, undefined, 0, waiter, chunk)
+    else {
+      const { dedupe, confirm, ...properties } = options
+      const flags = (dedupe ? PUBLISH_FLAGS.dedupe : 0) | (confirm === 'accepted' ? PUBLISH_FLAGS.accepted : 0)
+      this.#lane.add(bytes, properties, flags, waiter, chunk)
+    }
+  }
+
+  /** What a schema makes of a body. @throws InvalidMessageError (or rejects with it) */
+  #check(body: unknown): T | Promise<T> {
+    const result = this.#schema!.validate(body)
+    return result instanceof Promise ? result.then(outputOf) : outputOf(result)
+  }
+
+  /** @returns whether the message fits the schema; one that does not is rejected */
+  async #accept(message: Message<T>): Promise<boolean> {
+    try {
+      message.body = await this.#check(message.body)
+      return true
+    } catch (error) {
+      const { queue, sequence } = message
+      const detail = (error as Error).message
+      this.session.emit('warning', { code: 'invalid-message', detail, queue, sequence, error })
+      await message.reject(detail)
+      return false
+    }
+  }
+}
+
+function outputOf<T>(result: SchemaResult<T>): T {
+  if (result.issues) throw new InvalidMessageError(issuesText(result.issues), result.issues)
+  return result.value
+}
+
+/** Options as the wire has them: `leaseMs: 60_000` is `lease = 60000`, at every depth. */
+function wireOptions(options: object): ValueMap {
+  const renamed = Object.entries(options).map(([key, value]): [string, unknown] => [
+    key.replace(/Ms$/, ''),
+    typeof value === 'object' && value !== null && !Array.isArray(value) ? wireOptions(value) : value,
+  ])
+  return toSnakeCase(Object.fromEntries(renamed))
+}

@@ -1,0 +1,110 @@
+import { SUBPROTOCOL, WEBSOCKET_PATH } from '@sluice/protocol'
+
+/** An open connection that carries whole binary messages, in order. */
+export interface Socket {
+  /** Takes the bytes over; the caller does not write to them again. */
+  send(bytes: Uint8Array): void
+  /** Asks the other end for a sign of life, where the platform can (`alive` tells that it came). */
+  ping?(): void
+  /** Sends what was given, then says goodbye. `closed` follows. */
+  close(code?: number, reason?: string): void
+  /** Ends the connection without waiting for anybody. */
+  terminate(): void
+}
+
+/** What a socket tells; nothing after `closed`, which also follows an opening that failed. */
+export interface SocketEvents {
+  received(bytes: Uint8Array): void
+  /** The other end answered a ping or sent one. */
+  alive(): void
+  closed(reason: string): void
+}
+
+/** Opens a connection. @throws (rejects) when the other end cannot be reached. */
+export type SocketFactory = (url: string, events: SocketEvents) => Promise<Socket>
+
+/** Largest WebSocket message taken, in bytes: above it any frame of a server, whose `message_max` may be 256 MiB. */
+const RECEIVED_BYTES_MAX = 320 * 1024 * 1024
+
+/** `ws` in Node (it can ping), else the platform's `WebSocket`. */
+export const openSocket: SocketFactory = (url, events) =>
+  isNode() ? openNodeSocket(url, events) : openBrowserSocket(url, events)
+
+/**
+ * The address to open: `http:` and `https:` are taken as `ws:` and `wss:`, and the path is the server's own unless one is given.
+ *
+ * @throws TypeError when it is no URL
+ */
+export function socketUrl(url: string): string {
+  const parsed = new URL(url)
+  parsed.protocol = parsed.protocol.replace(/^http/, 'ws')
+  if (parsed.pathname === '/' || parsed.pathname === '') parsed.pathname = WEBSOCKET_PATH
+  return parsed.href
+}
+
+function isNode(): boolean {
+  return typeof process === 'object' && typeof process.versions?.node === 'string'
+}
+
+async function openNodeSocket(url: string, events: SocketEvents): Promise<Socket> {
+  // Not imported at the top: a browser's bundle must not contain it.
+  const { WebSocket } = await import('ws')
+  const socket = new WebSocket(url, SUBPROTOCOL, { perMessageDeflate: false, maxPayload: RECEIVED_BYTES_MAX })
+  return new Promise((resolve, reject) => {
+    let failure: Error | undefined
+    socket.on('open', () =>
+      resolve({
+        send: bytes => socket.send(bytes),
+        ping: () => socket.ping(),
+        close: (code, reason) => socket.close(code, reason),
+        terminate: () => socket.terminate(),
+      }),
+    )
+    socket.on('message', data => events.received(data as Buffer))
+    socket.on('ping', events.alive)
+    socket.on('pong', events.alive)
+    // `close` always follows; without a listener an error would end the process.
+    socket.on('error', error => {
+      failure = error
+    })
+    socket.on('close', (code, reason) => {
+      const why = failure?.message || closeText(code, reason.toString())
+      reject(failure ?? new Error(why))
+      events.closed(why)
+    })
+  })
+}
+
+/** The little of the browser's `WebSocket` that is used here. */
+interface BrowserSocket {
+  binaryType: string
+  onopen: (() => void) | null
+  onmessage: ((event: { readonly data: ArrayBuffer }) => void) | null
+  onclose: ((event: { readonly code: number; readonly reason: string }) => void) | null
+  send(bytes: Uint8Array): void
+  close(code?: number, reason?: string): void
+}
+
+function openBrowserSocket(url: string, events: SocketEvents): Promise<Socket> {
+  const { WebSocket } = globalThis as unknown as { WebSocket: new (url: string, protocol: string) => BrowserSocket }
+  const socket = new WebSocket(url, SUBPROTOCOL)
+  socket.binaryType = 'arraybuffer'
+  return new Promise((resolve, reject) => {
+    socket.onopen = () =>
+      resolve({
+        send: bytes => socket.send(bytes),
+        close: (code, reason) => socket.close(code, reason),
+        // A browser has nothing harder; whoever terminates does not listen any more.
+        terminate: () => socket.close(),
+      })
+    socket.onmessage = event => events.received(new Uint8Array(event.data))
+    socket.onclose = ({ code, reason }) => {
+      reject(new Error(closeText(code, reason)))
+      events.closed(closeText(code, reason))
+    }
+  })
+}
+
+function closeText(code: number, reason: string): string {
+  return reason === '' ? `closed with code ${code}` : `closed with code ${code}: ${reason}`
+}

@@ -1,0 +1,62 @@
+import type { QueueOptionsInput } from '../engine/peer.ts'
+
+/** What a server is started with: everything checked, every default filled in. */
+export interface ServerConfig {
+  /** Data folder, relative to the working directory. */
+  readonly data: string
+  /** Nothing is kept: no data folder is opened. */
+  readonly memory: boolean
+  readonly listen: Address
+  /** Host names that requests may name beside `localhost` and IP addresses; absent: any, unless we listen on loopback alone. */
+  readonly hosts?: readonly string[]
+  /** Largest body of a message, in bytes. */
+  readonly messageMax: number
+  /** Most bytes of bodies in memory. */
+  readonly memoryMax: number
+  /** Free bytes on disk below which publishing stops; absent: the larger of 5 % and 512 MiB. */
+  readonly diskFreeMin?: number
+  /** Publishing to a queue that does not exist declares it. */
+  readonly autoCreate: boolean
+  readonly heartbeatMs: number
+  /** Most connections at once, of all kinds. */
+  readonly connectionsMax: number
+  /** In the order of the file. */
+  readonly queues: readonly QueueConfig[]
+}
+
+export interface Address {
+  readonly host: string
+  /** 0 picks a free one. */
+  readonly port: number
+}
+
+/** A `[[queue]]` table: names of options are checked, their values are the engine's to judge. */
+export interface QueueConfig {
+  readonly name: string
+  readonly options: QueueOptionsInput
+  /** Where the table and each of its options stand, as `sluice.toml:7:1`. */
+  readonly place: string
+  readonly places: Readonly<Record<string, string>>
+}
+
+/** The configuration cannot be used. One line for each thing that is wrong. */
+export class ConfigError extends Error {
+  readonly code = 'bad-config'
+  readonly problems: readonly string[]
+
+  constructor(problems: readonly string[], options?: { cause?: unknown }) {
+    super(problems.join('\n'), options)
+    this.name = 'ConfigError'
+    this.problems = problems
+  }
+}
+
+/** Says a refusal of the engine at the place in the file that caused it: the option it names in `facts.option`, else the table. */
+export function queueConfigError(
+  queue: QueueConfig,
+  refusal: { readonly detail: string; readonly facts?: Readonly<Record<string, unknown>> },
+): ConfigError {
+  const option = refusal.facts?.['option']
+  const place = (typeof option === 'string' ? queue.places[option] : undefined) ?? queue.place
+  return new ConfigError([`${place}: queue "${queue.name}": ${refusal.detail}`])
+}

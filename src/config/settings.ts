@@ -1,0 +1,117 @@
+import { type Misread, parseDuration, parseSize } from '../engine/units.ts'
+import type { Address, ServerConfig } from './config.ts'
+
+/** One setting of the server: how it is called, read and filled in. */
+export interface Setting<T> {
+  /** Key in the file; `SLUICE_` and this in capitals is its variable. */
+  readonly key: string
+  /** Takes what TOML gives and is strict: `"true"` is no boolean. */
+  readonly parse: (value: unknown) => T | Misread
+  /** Makes of the text of a variable or flag what the file would hold; absent: the text itself. */
+  readonly fromText?: (text: string) => unknown
+  /** Absent: the setting is left out unless given. */
+  readonly fallback?: T
+}
+
+export type Settings = Omit<ServerConfig, 'queues'>
+
+/** All settings of a server but its queues. */
+export const SETTINGS: { readonly [K in keyof Settings]-?: Setting<NonNullable<Settings[K]>> } = {
+  data: { key: 'data', parse: text, fallback: './sluice-data' },
+  memory: { key: 'memory', parse: boolean, fromText: booleanText, fallback: false },
+  listen: { key: 'listen', parse: address, fallback: { host: '127.0.0.1', port: 7420 } },
+  hosts: { key: 'hosts', parse: texts, fromText: list },
+  messageMax: { key: 'message_max', parse: sizeIn('1KiB', '256MiB'), fallback: 16 * 2 ** 20 },
+  memoryMax: { key: 'memory_max', parse: sizeIn('1MiB', '1TiB'), fallback: 256 * 2 ** 20 },
+  diskFreeMin: { key: 'disk_free_min', parse: parseSize },
+  autoCreate: { key: 'auto_create', parse: boolean, fromText: booleanText, fallback: false },
+  heartbeatMs: { key: 'heartbeat', parse: durationIn('5s', '120s'), fallback: 20_000 },
+  connectionsMax: { key: 'connections_max', parse: count, fromText: number, fallback: 10_000 },
+}
+
+/** Options of a queue, as the specification names them, beside `name`. */
+export const QUEUE_OPTIONS: readonly string[] = [
+  'semantics',
+  'barrier',
+  'barriers_max',
+  'barrier_records',
+  'on_dead',
+  'deadline_rest',
+  'forward_barrier',
+  'filter',
+  'priority',
+  'group',
+  'lease',
+  'acks',
+  'prefetch_max',
+  'prefetch_bytes',
+  'unacked_max',
+  'fairness',
+  'deliveries_max',
+  'retry_delay',
+  'dead_letter',
+  'expiration',
+  'messages_max',
+  'bytes_max',
+  'overflow',
+  'dedupe_window',
+  'dedupe_max',
+]
+
+function text(value: unknown): string | Misread {
+  return typeof value === 'string' && value !== '' ? value : { problem: 'must be a text' }
+}
+
+function texts(value: unknown): readonly string[] | Misread {
+  if (Array.isArray(value) && value.every(item => typeof item === 'string' && item !== '')) return value
+  return { problem: 'must be a list of texts' }
+}
+
+function boolean(value: unknown): boolean | Misread {
+  return typeof value === 'boolean' ? value : { problem: 'must be true or false' }
+}
+
+function count(value: unknown): number | Misread {
+  return Number.isSafeInteger(value) && (value as number) > 0
+    ? (value as number)
+    : { problem: 'must be a number from 1' }
+}
+
+/** `127.0.0.1:7420`, `[::1]:7420`, `localhost:0`. */
+function address(value: unknown): Address | Misread {
+  const misread = { problem: 'must be HOST:PORT, such as 127.0.0.1:7420 or [::1]:7420' }
+  if (typeof value !== 'string') return misread
+  const [, bracketed, plain, digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(value) ?? []
+  const host = bracketed ?? plain
+  const port = Number(digits)
+  return host === undefined || port > 65_535 ? misread : { host, port }
+}
+
+function sizeIn(least: string, most: string): (value: unknown) => number | Misread {
+  return within(parseSize, least, most)
+}
+
+function durationIn(least: string, most: string): (value: unknown) => number | Misread {
+  return within(parseDuration, least, most)
+}
+
+function within(parse: (value: unknown) => number | Misread, least: string, most: string) {
+  return (value: unknown): number | Misread => {
+    const amount = parse(value)
+    if (typeof amount !== 'number') return amount
+    const fits = amount >= (parse(least) as number) && amount <= (parse(most) as number)
+    return fits ? amount : { problem: `must be from ${least} to ${most}` }
+  }
+}
+
+function booleanText(given: string): unknown {
+  return given === 'true' ? true : given === 'false' ? false : given
+}
+
+function number(given: string): unknown {
+  return /^\d+$/.test(given) ? Number(given) : given
+}
+
+function list(given: string): unknown {
+  return given.split(',').map(item => item.trim())
+}

@@ -1,0 +1,104 @@
+import { BARRIER_BODY_BYTES_MAX, type BarrierProperties, type MessageProperties } from '@sluice/protocol'
+import type { BarrierRecord, Refusal } from '../../engine/peer.ts'
+import { contentEncoding, readBody } from './body.ts'
+import type { Exchange, Reply } from './exchange.ts'
+import { present } from './message-json.ts'
+import { accepted, badRequest, isRefusal, Problem } from './problem.ts'
+import { readPropertyHeaders } from './property-headers.ts'
+import { publishOne } from './publish.ts'
+import type { Route } from './routes.ts'
+import { showBarrier, showHoldout, showRecord } from './views.ts'
+
+const HOLDOUTS_DEFAULT = 100
+const HOLDOUTS_MAX = 1_000
+
+export const BARRIER_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/queues/{queue}/barriers',
+    summary: 'List the barriers that wait and the records of those released',
+    statuses: [200, 400, 404],
+    handle: list,
+  },
+  {
+    method: 'POST',
+    path: '/v1/queues/{queue}/barriers',
+    summary: 'Publish a barrier; the body is its body',
+    statuses: [201, 400, 403, 404, 408, 409, 413, 415, 422, 429, 503],
+    handle: publish,
+  },
+  {
+    method: 'GET',
+    path: '/v1/queues/{queue}/barriers/{barrier}',
+    summary: 'Record or progress of a barrier, by name or @sequence; with wait, a long poll until it is released',
+    statuses: [200, 400, 404, 503],
+    handle: show,
+  },
+  {
+    method: 'GET',
+    path: '/v1/queues/{queue}/barriers/{barrier}/holdouts',
+    summary: 'The messages that hold a barrier, in queue order',
+    statuses: [200, 400, 404],
+    handle: holdouts,
+  },
+]
+
+function list({ connection, path, query }: Exchange): Reply {
+  query.end()
+  const barriers = accepted(connection.peer.barriers(path['queue']!))
+  return { status: 200, json: { barriers: barriers.map(showBarrier) } }
+}
+
+async function publish(exchange: Exchange): Promise<Reply> {
+  const { connection, path, query, request } = exchange
+  const { properties: given, contentType, messageId } = readPropertyHeaders(request)
+  if (given.barrier !== undefined)
+    throw badRequest('the name of the barrier is the parameter name here', { header: 'sluice-barrier' })
+  const forward = query.texts('forward')
+  const barrier = present<BarrierProperties>({
+    name: query.text('name'),
+    deadlineMs: query.durationMs('deadline'),
+    rest: query.oneOf('rest', ['carry', 'dead-letter', 'drop']),
+    parties: query.integer('parties', { min: 1, max: Number.MAX_SAFE_INTEGER }),
+    party: query.text('party'),
+    forward: forward.length === 0 ? undefined : forward,
+  })
+  query.end()
+  contentEncoding(exchange, [])
+  await connection.admission()
+  const body = await readBody(exchange, BARRIER_BODY_BYTES_MAX, barrierTooLarge)
+  const properties = present<MessageProperties>({ ...given, contentType, messageId, barrier } as MessageProperties)
+  const command = { queue: path['queue']!, dedupe: messageId !== undefined }
+  const { sequence, batch, duplicate } = await publishOne(exchange, command, { properties, body })
+  return { status: 201, json: { name: barrier.name, sequence, batch, duplicate } }
+}
+
+function barrierTooLarge(limit: number): Problem {
+  return new Problem('message-too-large', `the body of a barrier has at most ${limit} bytes`, { limit })
+}
+
+/** When the time of `wait` is over the answer is the progress so far: the poll is repeated, nothing went wrong. */
+async function show({ connection, path, query }: Exchange): Promise<Reply> {
+  const { queue, barrier } = path as { queue: string; barrier: string }
+  const waitMs = query.durationMs('wait', { max: '60s' })
+  query.end()
+  if (waitMs === undefined) return { status: 200, json: showBarrier(accepted(connection.peer.barrier(queue, barrier))) }
+  const answer = await connection.wait<BarrierRecord | Refusal>((peer, answered) =>
+    peer.waitForBarrier(queue, barrier, waitMs, answered),
+  )
+  if (isRefusal(answer) && answer.code !== 'timed-out') throw Problem.of(answer)
+  const view = connection.peer.barrier(queue, barrier)
+  // A queue may keep no records: then what was waited for is gone again, and still the answer.
+  if (isRefusal(view) && !isRefusal(answer)) return { status: 200, json: { state: 'released', ...showRecord(answer) } }
+  return { status: 200, json: showBarrier(accepted(view)) }
+}
+
+function holdouts({ connection, path, query }: Exchange): Reply {
+  const { queue, barrier } = path as { queue: string; barrier: string }
+  const after = query.integer('after', { min: 0, max: Number.MAX_SAFE_INTEGER })
+  const limit = query.integer('limit', { min: 1, max: HOLDOUTS_MAX }) ?? HOLDOUTS_DEFAULT
+  query.end()
+  const page = { limit, ...(after === undefined ? {} : { after }) }
+  const found = accepted(connection.peer.holdouts(queue, barrier, page))
+  return { status: 200, json: { holdouts: found.map(showHoldout) } }
+}

@@ -1,0 +1,166 @@
+import type { Socket } from 'node:net'
+import type { Engine, Outbox, Peer, Refusal } from '../../engine/peer.ts'
+import { Problem } from './problem.ts'
+
+/** How long a publisher is left waiting, unread, for the pressure to fall before it is refused (R5). */
+const PRESSURE_WAIT_MS = 5_000
+
+/** The client has hung up: nobody is left to answer. */
+export class HungUp extends Error {
+  constructor() {
+    super('the client has hung up')
+    this.name = 'HungUp'
+  }
+}
+
+/** What all connections of a listener share. */
+export interface Shared {
+  readonly engine: Engine
+  /** Of the program, as its package says. */
+  readonly version: string
+  /** A client that neither sends what it began nor reads what it is sent for so long is cut (R9). */
+  readonly silenceMs: number
+  /** Bytes of request bodies held while they are read. */
+  intakeBytes: number
+  /** The server closes: every answer is the last of its connection. */
+  isClosing: boolean
+}
+
+/** What goes on until it is answered or given up. */
+interface Wait {
+  readonly isCancellable: boolean
+  fail(why: Error): void
+}
+
+/**
+ * One kept-alive connection of a client, and its peer in the engine.
+ *
+ * A peer for each connection keeps its commands in order (P3) and lets holdouts tell who holds them. What waits for
+ * the engine waits through here, so that a hang-up ends it: a pull that nobody hears the answer of takes nothing.
+ */
+export class Connection implements Outbox {
+  readonly shared: Shared
+  /** Requests now being worked on: more than one when a client does not wait for answers. */
+  requestsOpen = 0
+  /** An answer is on its way: what is written to the socket now would be taken for a part of it. */
+  isAnswering = false
+  readonly #name: string
+  readonly #waits = new Set<Wait>()
+  readonly #unsent = new Set<() => void>()
+  readonly #pressureFell = new Set<() => void>()
+  #peer: Peer | undefined
+  #ended: Error | undefined
+
+  constructor(shared: Shared, socket: Socket) {
+    this.shared = shared
+    this.#name = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
+    socket.once('close', () => this.#hangUp())
+  }
+
+  get engine(): Engine {
+    return this.shared.engine
+  }
+
+  /** @throws Problem when the engine has sent the peer away, HungUp when the client is gone */
+  get peer(): Peer {
+    if (this.#ended !== undefined) throw this.#ended
+    this.#peer ??= this.engine.attach({ name: this.#name }, this)
+    return this.#peer
+  }
+
+  /**
+   * Waits for the one answer of a command. If the client hangs up first, the command is cancelled (if it can be) and
+   * the wait ends with HungUp.
+   */
+  wait<T>(start: (peer: Peer, answered: (answer: T) => void) => { cancel(): void } | undefined): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let command: { cancel(): void } | undefined
+      const wait: Wait = {
+        get isCancellable() {
+          return command !== undefined
+        },
+        fail: why => {
+          this.#waits.delete(wait)
+          command?.cancel()
+          reject(why)
+        },
+      }
+      const peer = this.peer
+      this.#waits.add(wait)
+      command = start(peer, answer => {
+        this.#waits.delete(wait)
+        resolve(answer)
+      })
+    })
+  }
+
+  /**
+   * Comes back when publishes are taken: at once, or within some seconds.
+   *
+   * @throws Problem `server-busy`
+   */
+  async admission(): Promise<void> {
+    if (!this.engine.pressure.on) return
+    const isOver = await this.wait<boolean>((_, answered) => {
+      const fell = (): void => {
+        end()
+        answered(true)
+      }
+      const end = (): void => {
+        clearTimeout(timer)
+        this.#pressureFell.delete(fell)
+      }
+      const timer = setTimeout(() => {
+        end()
+        answered(false)
+      }, PRESSURE_WAIT_MS)
+      this.#pressureFell.add(fell)
+      return { cancel: end }
+    })
+    if (!isOver) throw new Problem('server-busy', `nothing can be published now: ${this.engine.pressure.reason}`)
+  }
+
+  /**
+   * Takes what must be undone if the client hangs up before its answer has left.
+   *
+   * @returns to be called once the answer has left
+   */
+  undoIfUnsent(undo: () => void): () => void {
+    if (this.#ended !== undefined) undo()
+    else this.#unsent.add(undo)
+    return () => this.#unsent.delete(undo)
+  }
+
+  /** The server closes: what can wait long is given up. What is being committed is left to get its answer. */
+  giveUp(why: Refusal): void {
+    for (const wait of [...this.#waits]) if (wait.isCancellable) wait.fail(Problem.of(why))
+  }
+
+  closed(why: Refusal): void {
+    this.#ended ??= Problem.of(why)
+    for (const wait of [...this.#waits]) wait.fail(this.#ended)
+  }
+
+  pressure(on: boolean): void {
+    if (!on) for (const fell of [...this.#pressureFell]) fell()
+  }
+
+  isFull(): boolean {
+    return false
+  }
+
+  // A pull's leases belong to time and there are no subscriptions here: the rest of an outbox has nothing to tell.
+  deliver(): void {}
+  barrier(): void {}
+  leaseLost(): void {}
+  cancelled(): void {}
+
+  #hangUp(): void {
+    for (const undo of this.#unsent) undo()
+    this.#unsent.clear()
+    const hungUp = new HungUp()
+    for (const wait of [...this.#waits]) wait.fail(hungUp)
+    this.#ended = hungUp
+    this.#peer?.close()
+  }
+}

@@ -1,0 +1,81 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import type { Connection } from './connection.ts'
+import type { Parameters } from './parameters.ts'
+
+/** What a handler answers; without `json` the body is empty. */
+export interface Reply {
+  readonly status: number
+  readonly json?: object
+  readonly headers?: Readonly<Record<string, string>>
+  /** Undoes what the answer tells of, if the client hangs up before it has left. */
+  readonly unsent?: () => void
+}
+
+/** One request on its way to its answer. */
+export interface Exchange {
+  readonly connection: Connection
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** What stands for the names in braces of the route's path, decoded. */
+  readonly path: Readonly<Record<string, string>>
+  readonly query: Parameters
+}
+
+/** How long a client that is still sending is listened to after its answer. */
+const LINGER_MS = 2_000
+
+/**
+ * Sends the answer. Comes back when it has left, or the client has gone.
+ *
+ * If the request has not been read to its end the connection closes. A socket closed with bytes unread resets the
+ * connection, and a reset takes the answer away from a client that has not read it yet: so we go on reading a while.
+ */
+export async function send({ connection, request, response }: Exchange, reply: Reply): Promise<void> {
+  const sent = reply.unsent === undefined ? undefined : connection.undoIfUnsent(reply.unsent)
+  if (response.destroyed || request.socket.destroyed) return
+  const left = new Promise<void>(resolve => response.once('close', resolve))
+  // It "finishes" too when the socket could not be written to.
+  if (sent !== undefined) response.once('finish', () => isSound(request.socket) && sent())
+  response.setTimeout(connection.shared.silenceMs, () => request.socket.destroy())
+  const isUnread = hasUnreadBody(request)
+  const body = reply.json === undefined ? '' : `${JSON.stringify(reply.json)}\n`
+  connection.isAnswering = true
+  response.writeHead(reply.status, {
+    ...(reply.json === undefined ? {} : { 'content-type': 'application/json' }),
+    ...(reply.status === 204 ? {} : { 'content-length': Buffer.byteLength(body) }),
+    ...(isUnread || connection.shared.isClosing ? { connection: 'close' } : {}),
+    ...reply.headers,
+  })
+  if (isUnread) {
+    response.write(body)
+    await readOn(request)
+    response.end()
+  } else {
+    response.end(body)
+  }
+  await left
+  connection.isAnswering = false
+}
+
+function isSound(socket: Socket): boolean {
+  return !socket.destroyed && socket.errored === null
+}
+
+/** `complete` alone is false too for a request without a body that is answered at once. */
+function hasUnreadBody({ complete, headers }: IncomingMessage): boolean {
+  return !complete && (headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0)
+}
+
+/** Throws away what still comes, until it ends or the time is over. */
+function readOn(request: IncomingMessage): Promise<void> {
+  return new Promise(resolve => {
+    const stop = (): void => {
+      clearTimeout(timer)
+      request.off('end', stop).off('close', stop)
+      resolve()
+    }
+    const timer = setTimeout(stop, LINGER_MS)
+    request.on('end', stop).on('close', stop).resume()
+  })
+}

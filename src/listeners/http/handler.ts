@@ -1,0 +1,137 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { QUEUE_NAME_BYTES_MAX, utf8Length } from '@sluice/protocol'
+import type { Engine, Refusal } from '../../engine/peer.ts'
+import { Connection, HungUp, type Shared } from './connection.ts'
+import { type Exchange, type Reply, send } from './exchange.ts'
+import { Parameters } from './parameters.ts'
+import { badRequest, Problem, problemReply } from './problem.ts'
+import { pathValues, type Route, routesOf } from './routes.ts'
+import { checkSource } from './source.ts'
+
+/** Requests that one connection may have open at once. No client pipelines so many; what does is hostile. */
+const REQUESTS_OPEN_MAX = 64
+
+const SILENCE_MS_DEFAULT = 30_000
+
+const SHUTTING_DOWN: Refusal = { code: 'shutting-down', detail: 'the server is being stopped' }
+
+export interface HandlerOptions {
+  /** Version of the program. */
+  readonly version: string
+  /** Names of this server, beside `localhost` and IP addresses, that a request may have as its host; see source.ts. */
+  readonly hosts?: readonly string[]
+  /** How long a client may be silent in the middle of a body, or not read its answer, before it is cut; default 30 s. */
+  readonly silenceMs?: number
+  /** Told of every error that is a mistake of ours; the client has got 500. */
+  readonly onBug: (error: unknown) => void
+}
+
+export interface HttpHandler {
+  handle(request: IncomingMessage, response: ServerResponse): void
+  /** Is the socket in the middle of an answer? */
+  isAnswering(socket: Socket): boolean
+  /** Answers what waits `shutting-down`, and what comes from now on too. */
+  close(): void
+}
+
+/** Everything of HTTP but the sockets: a request goes in, its answer comes out. */
+export function httpHandler(engine: Engine, options: HandlerOptions): HttpHandler {
+  const { version, silenceMs = SILENCE_MS_DEFAULT } = options
+  const shared: Shared = { engine, version, silenceMs, intakeBytes: 0, isClosing: false }
+  const connections = new Map<Socket, Connection>()
+
+  const connectionOf = (socket: Socket): Connection => {
+    const known = connections.get(socket)
+    if (known !== undefined) return known
+    const connection = new Connection(shared, socket)
+    connections.set(socket, connection)
+    socket.once('close', () => connections.delete(socket))
+    return connection
+  }
+
+  return {
+    handle(request, response) {
+      const connection = connectionOf(request.socket)
+      if (connection.requestsOpen >= REQUESTS_OPEN_MAX) return void request.socket.destroy()
+      connection.requestsOpen += 1
+      response.once('close', () => {
+        connection.requestsOpen -= 1
+      })
+      response.setHeader('x-content-type-options', 'nosniff')
+      response.setHeader('cache-control', 'no-store')
+      respond(connection, request, response, options).catch(options.onBug)
+    },
+    isAnswering: socket => connections.get(socket)?.isAnswering ?? false,
+    close() {
+      shared.isClosing = true
+      for (const connection of connections.values()) connection.giveUp(SHUTTING_DOWN)
+    },
+  }
+}
+
+async function respond(
+  connection: Connection,
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: HandlerOptions,
+): Promise<void> {
+  const nowhere = { connection, request, response, path: {}, query: new Parameters('') }
+  let exchange: Exchange = nowhere
+  let reply: Reply
+  try {
+    checkSource(request, options.hosts)
+    if (connection.shared.isClosing) throw Problem.of(SHUTTING_DOWN)
+    const { route, path, query } = findRoute(request)
+    exchange = { ...nowhere, path, query }
+    reply = await route.handle(exchange)
+  } catch (error) {
+    if (error instanceof HungUp) return
+    if (!(error instanceof Problem)) options.onBug(error)
+    reply = problemReply(
+      error instanceof Problem ? error : new Problem('internal-error', 'a mistake of the server; it has been noted'),
+    )
+  }
+  await send(exchange, reply)
+}
+
+/** @throws Problem `no-such-route`, `method-not-allowed` with the methods allowed, `invalid-request` */
+function findRoute(request: IncomingMessage): Pick<Exchange, 'path' | 'query'> & { readonly route: Route } {
+  const url = request.url ?? ''
+  const mark = url.indexOf('?')
+  const pathname = mark === -1 ? url : url.slice(0, mark)
+  if (!pathname.startsWith('/')) throw badRequest('the target of a request must be a path', { path: pathname })
+  const segments = pathname.split('/').map(decodeSegment)
+  const candidates = routesOf(segments)
+  if (candidates.length === 0) throw new Problem('no-such-route', `there is nothing at ${pathname}`)
+  const method = request.method === 'HEAD' ? 'GET' : request.method
+  const route = candidates.find(candidate => candidate.method === method)
+  if (route === undefined) throw methodNotAllowed(request.method ?? '', candidates)
+  const path = pathValues(route, segments)
+  for (const [name, value] of Object.entries(path)) checkName(name, value)
+  return { route, path, query: new Parameters(mark === -1 ? '' : url.slice(mark + 1)) }
+}
+
+function methodNotAllowed(method: string, routes: readonly Route[]): Problem {
+  const allowed = routes.flatMap(route => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]))
+  return new Problem('method-not-allowed', `${method} is not possible here`, { allowed }, { allow: allowed.join(', ') })
+}
+
+/** Decoded after the path was split: a `/` that is part of a name is written `%2F`. */
+function decodeSegment(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    throw badRequest('the path is not percent-encoded UTF-8', { path: segment })
+  }
+}
+
+/** Names of queues and barriers have the same bounds; anything else within them is merely a name that nobody has. */
+function checkName(parameter: string, name: string): void {
+  const bytes = utf8Length(name)
+  if (bytes > QUEUE_NAME_BYTES_MAX) {
+    const detail = `the name has ${bytes} bytes, at most ${QUEUE_NAME_BYTES_MAX} are allowed`
+    throw badRequest(detail, { parameter, limit: QUEUE_NAME_BYTES_MAX })
+  }
+  if (/\p{Cc}/u.test(name)) throw badRequest('a name has no control characters', { parameter })
+}

@@ -1,0 +1,128 @@
+import { isUtf8 } from 'node:buffer'
+import type { BarrierProperties, HeaderValue, MessageProperties } from '@sluice/protocol'
+import { formatDuration } from '../../engine/units.ts'
+import type { JsonObject } from './json.ts'
+
+/*
+ * A message as JSON, the same in and out:
+ *
+ *   {"body": "…" or "body_base64": "…", "content_type", "headers": {…}, "message_id", "correlation_id", "reply_to",
+ *    "priority", "ttl", "delay", "group", "barrier": {"name", "deadline", "rest", "parties", "party", "forward"}}
+ *
+ * Durations are texts such as "30s". A header is a text, a number, true, false, or bytes as {"base64": "…"}.
+ */
+
+const FORWARDS_MAX = 64
+
+/** Types whose bodies are text, though their names do not begin with `text/`. */
+const TEXT_TYPES =
+  /^(?:text\/.+|application\/(?:json|x-ndjson|xml|x-www-form-urlencoded|javascript|yaml|toml)|.+\+(?:json|xml))$/
+
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** Reads the fields of a message; others are left for the caller to read or refuse. @throws Problem */
+export function readMessage(object: JsonObject): { properties: MessageProperties; body: Uint8Array } {
+  const text = object.text('body')
+  const bytes = object.base64('body_base64')
+  if ((text === undefined) === (bytes === undefined)) {
+    throw object.mistake('body', 'or body_base64 is needed, and only one of them')
+  }
+  const properties = present<MessageProperties>({
+    contentType: object.text('content_type'),
+    headers: readHeaders(object.object('headers')),
+    messageId: object.text('message_id'),
+    correlationId: object.text('correlation_id'),
+    replyTo: object.text('reply_to'),
+    priority: object.number('priority'),
+    ttlMs: object.durationMs('ttl'),
+    delayMs: object.durationMs('delay'),
+    group: object.text('group'),
+    barrier: readBarrier(object.object('barrier')),
+  })
+  return { properties, body: bytes ?? Buffer.from(text ?? '') }
+}
+
+/**
+ * The fields of a message. `body` is a text when the bytes are UTF-8 and the content type is absent or says text (`text/*`,
+ * JSON, XML, forms); else `body_base64` has the bytes. So a consumer who knows what is published knows which one comes.
+ */
+export function showMessage(properties: MessageProperties | undefined, body: Uint8Array): object {
+  const { contentType, headers, messageId, correlationId, replyTo, priority, ttlMs, delayMs, group, barrier } =
+    properties ?? {}
+  return {
+    content_type: contentType,
+    headers: headers === undefined ? undefined : showHeaders(headers),
+    message_id: messageId,
+    correlation_id: correlationId,
+    reply_to: replyTo,
+    priority,
+    ttl: ttlMs === undefined ? undefined : formatDuration(ttlMs),
+    delay: delayMs === undefined ? undefined : formatDuration(delayMs),
+    group,
+    barrier: barrier === undefined ? undefined : showBarrier(barrier),
+    ...showBody(contentType, body),
+  }
+}
+
+function showBody(contentType: string | undefined, body: Uint8Array): object {
+  const type = contentType?.split(';')[0]?.trim().toLowerCase()
+  const isText = (type === undefined || TEXT_TYPES.test(type)) && isUtf8(body)
+  if (isText) return { body: textDecoder.decode(body) }
+  return { body_base64: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('base64') }
+}
+
+function readHeaders(object: JsonObject | undefined): Readonly<Record<string, HeaderValue>> | undefined {
+  if (object === undefined) return undefined
+  const headers: Record<string, HeaderValue> = Object.create(null)
+  for (const name of object.names) headers[name] = readHeader(object, name)
+  return headers
+}
+
+function readHeader(object: JsonObject, name: string): HeaderValue {
+  const value = object.peek(name)
+  if (typeof value === 'string' || typeof value === 'boolean' || Number.isFinite(value))
+    return object.take(name) as HeaderValue
+  const wrapped = object.object(name)
+  const bytes = wrapped?.base64('base64')
+  wrapped?.end()
+  if (bytes === undefined) throw object.mistake(name, 'must be a text, a number, true, false or {"base64": …}')
+  return bytes
+}
+
+function showHeaders(headers: Readonly<Record<string, HeaderValue>>): object {
+  const shown: Record<string, unknown> = Object.create(null)
+  for (const [name, value] of Object.entries(headers)) {
+    shown[name] = value instanceof Uint8Array ? { base64: Buffer.from(value).toString('base64') } : value
+  }
+  return shown
+}
+
+function readBarrier(object: JsonObject | undefined): BarrierProperties | undefined {
+  if (object === undefined) return undefined
+  const barrier = present<BarrierProperties>({
+    name: object.text('name'),
+    deadlineMs: object.durationMs('deadline'),
+    rest: object.oneOf('rest', ['carry', 'dead-letter', 'drop']),
+    parties: object.integer('parties', { min: 1, max: Number.MAX_SAFE_INTEGER }),
+    party: object.text('party'),
+    forward: object.texts('forward', FORWARDS_MAX),
+  })
+  object.end()
+  return barrier
+}
+
+function showBarrier({ name, deadlineMs, rest, parties, party, forward }: BarrierProperties): object {
+  return {
+    name,
+    deadline: deadlineMs === undefined ? undefined : formatDuration(deadlineMs),
+    rest,
+    parties,
+    party,
+    forward,
+  }
+}
+
+/** The same without what is undefined: where the types tell absent from undefined. */
+export function present<T extends object>(fields: { readonly [K in keyof T]: T[K] | undefined }): T {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as T
+}

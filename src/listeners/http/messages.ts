@@ -1,0 +1,82 @@
+import { contentEncoding, gunzip, mediaType, messageTooLarge, readBody, readChunks } from './body.ts'
+import type { Exchange, Reply } from './exchange.ts'
+import { LinesPublish } from './lines.ts'
+import { badRequest, Problem } from './problem.ts'
+import { type HeaderProperties, readPropertyHeaders } from './property-headers.ts'
+import { publishOne } from './publish.ts'
+import type { Route } from './routes.ts'
+
+const NDJSON = 'application/x-ndjson'
+
+export const MESSAGE_ROUTES: readonly Route[] = [
+  {
+    method: 'POST',
+    path: '/v1/queues/{queue}/messages',
+    summary: 'Publish one message, or with application/x-ndjson many',
+    statuses: [201, 400, 404, 408, 409, 413, 415, 422, 429, 503],
+    handle: publish,
+  },
+]
+
+/** The body is the message's, byte for byte, unless the content type says that it holds many. */
+function publish(exchange: Exchange): Promise<Reply> {
+  const given = readPropertyHeaders(exchange.request)
+  const { type, parameters } = mediaType(given.contentType ?? '')
+  if (type === NDJSON) return publishLines(exchange, given, parameters.get('profile'))
+  return publishMessage(exchange, given)
+}
+
+async function publishMessage(exchange: Exchange, given: HeaderProperties): Promise<Reply> {
+  const { connection, path, query } = exchange
+  const { messageMax } = connection.engine.limits
+  const { contentType, messageId } = given
+  const confirm = query.oneOf('confirm', ['durable', 'accepted']) ?? 'durable'
+  query.end()
+  contentEncoding(exchange, [])
+  await connection.admission()
+  const body = await readBody(exchange, messageMax, messageTooLarge)
+  const properties = {
+    ...given.properties,
+    ...(contentType === undefined ? {} : { contentType }),
+    ...(messageId === undefined ? {} : { messageId }),
+  }
+  const dedupe = messageId !== undefined
+  const { sequence, duplicate } = await publishOne(
+    exchange,
+    { queue: path['queue']!, confirm, dedupe },
+    { properties, body },
+  )
+  return { status: 201, json: { sequence, duplicate } }
+}
+
+function publishLines(exchange: Exchange, given: HeaderProperties, profile: string | undefined): Promise<Reply> {
+  const { path, query } = exchange
+  if (profile !== undefined && profile !== 'envelope') {
+    throw new Problem('unsupported-media-type', `unknown profile "${profile}"; there is "envelope"`, {
+      header: 'content-type',
+    })
+  }
+  if (given.messageId !== undefined) {
+    throw badRequest('idempotency-key names one message; lines of an envelope have message_id', {
+      header: 'idempotency-key',
+    })
+  }
+  if (given.properties.barrier !== undefined) {
+    throw badRequest('sluice-barrier marks one message; lines of an envelope have barrier', {
+      header: 'sluice-barrier',
+    })
+  }
+  const confirm = query.oneOf('confirm', ['durable', 'accepted']) ?? 'durable'
+  const atomic = query.boolean('atomic') ?? false
+  query.end()
+  const isPacked = contentEncoding(exchange, ['gzip']) === 'gzip'
+  const chunks = readChunks(exchange)
+  const publishing = new LinesPublish(exchange, {
+    queue: path['queue']!,
+    confirm,
+    atomic,
+    envelope: profile === 'envelope',
+    properties: given.properties,
+  })
+  return publishing.run(isPacked ? gunzip(chunks) : chunks)
+}

@@ -1,0 +1,101 @@
+import { isUtf8 } from 'node:buffer'
+import type { IncomingMessage } from 'node:http'
+import type { HeaderValue, MessageProperties } from '@sluice/protocol'
+import { parseDuration } from '../../engine/units.ts'
+import { present } from './message-json.ts'
+import { badRequest } from './problem.ts'
+
+const HEADER_PREFIX = 'sluice-header-'
+
+/** Headers that carry a property, beside `Sluice-Header-*`. */
+const PROPERTY_HEADERS = [
+  'sluice-priority',
+  'sluice-delay',
+  'sluice-ttl',
+  'sluice-group',
+  'sluice-barrier',
+  'sluice-correlation-id',
+  'sluice-reply-to',
+] as const
+
+/** Properties that a request gives in its headers. */
+export interface HeaderProperties {
+  /** Without content type and message id, which mean other things for a message than for many. */
+  readonly properties: MessageProperties
+  readonly contentType?: string
+  /** `Idempotency-Key`. */
+  readonly messageId?: string
+}
+
+/**
+ * Reads the properties of a publish. Values are UTF-8, as `curl -H 'Sluice-Group: Zürich'` sends them. Names of
+ * `Sluice-Header-*` come out in lower case, for that is how proxies pass them on.
+ *
+ * @throws Problem for a value that cannot be, a header given twice, and a `Sluice-*` header that is unknown: a message
+ *   must not be taken without what its publisher said of it (P6)
+ */
+export function readPropertyHeaders(request: IncomingMessage): HeaderProperties {
+  const given = new Map<string, string>()
+  for (const [name, values = []] of Object.entries(request.headersDistinct)) {
+    if (!name.startsWith('sluice-') && name !== 'idempotency-key') continue
+    if (values.length > 1) throw badRequest(`${name} is given ${values.length} times`, { header: name })
+    given.set(name, asUtf8(name, values[0] ?? ''))
+  }
+  for (const name of given.keys()) {
+    const known =
+      name === 'idempotency-key' || name.startsWith(HEADER_PREFIX) || PROPERTY_HEADERS.some(own => own === name)
+    if (!known) throw badRequest(`unknown header ${name}`, { header: name })
+  }
+  const barrier = given.get('sluice-barrier')
+  return present<HeaderProperties>({
+    properties: present<MessageProperties>({
+      headers: messageHeaders(given),
+      correlationId: filled(given, 'sluice-correlation-id'),
+      replyTo: filled(given, 'sluice-reply-to'),
+      priority: priority(given),
+      ttlMs: duration(given, 'sluice-ttl'),
+      delayMs: duration(given, 'sluice-delay'),
+      group: filled(given, 'sluice-group'),
+      // Without a value: a barrier without a name.
+      barrier: barrier === undefined ? undefined : barrier === '' ? {} : { name: barrier },
+    }),
+    contentType: request.headers['content-type'],
+    messageId: filled(given, 'idempotency-key'),
+  })
+}
+
+function messageHeaders(given: ReadonlyMap<string, string>): Readonly<Record<string, HeaderValue>> | undefined {
+  const headers: Record<string, HeaderValue> = Object.create(null)
+  for (const [name, value] of given) {
+    if (name.startsWith(HEADER_PREFIX)) headers[name.slice(HEADER_PREFIX.length)] = value
+  }
+  return Object.keys(headers).length === 0 ? undefined : headers
+}
+
+function filled(given: ReadonlyMap<string, string>, name: string): string | undefined {
+  const value = given.get(name)
+  if (value === '') throw badRequest(`${name} is empty`, { header: name })
+  return value
+}
+
+function priority(given: ReadonlyMap<string, string>): number | undefined {
+  const value = given.get('sluice-priority')
+  if (value === undefined) return undefined
+  if (/^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/.test(value) && Number.isFinite(Number(value))) return Number(value)
+  throw badRequest('sluice-priority must be a number', { header: 'sluice-priority' })
+}
+
+function duration(given: ReadonlyMap<string, string>, name: string): number | undefined {
+  const value = given.get(name)
+  if (value === undefined) return undefined
+  const ms = parseDuration(value)
+  if (typeof ms === 'number') return ms
+  throw badRequest(`${name}: ${ms.problem}`, { header: name })
+}
+
+/** Node reads headers as Latin-1: the bytes are got back and read as what they are. */
+function asUtf8(name: string, value: string): string {
+  const bytes = Buffer.from(value, 'latin1')
+  if (!isUtf8(bytes)) throw badRequest(`${name} is not UTF-8`, { header: name })
+  return bytes.toString('utf8')
+}

@@ -1,0 +1,48 @@
+import { BARRIER_ROUTES } from './barriers.ts'
+import { DELIVERY_ROUTES } from './deliveries.ts'
+import type { Exchange, Reply } from './exchange.ts'
+import { FILTER_ROUTES } from './filters.ts'
+import { HEALTH_ROUTES } from './health.ts'
+import { MESSAGE_ROUTES } from './messages.ts'
+import { QUEUE_ROUTES } from './queues.ts'
+
+/** One thing that can be asked for. Throws a Problem for every answer that is no success. */
+export interface Route {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** Names in braces stand for one segment each. */
+  readonly path: string
+  readonly summary: string
+  /** All that it answers beside what any request can meet: 403 and 421 before it is looked at, 500. */
+  readonly statuses: readonly number[]
+  readonly handle: (exchange: Exchange) => Promise<Reply> | Reply
+}
+
+export const ROUTES: readonly Route[] = [
+  ...HEALTH_ROUTES,
+  ...QUEUE_ROUTES,
+  ...MESSAGE_ROUTES,
+  ...DELIVERY_ROUTES,
+  ...BARRIER_ROUTES,
+  ...FILTER_ROUTES,
+]
+
+const PATTERNS = ROUTES.map(route => ({ route, segments: route.path.split('/') }))
+
+/** The routes of a path, of any method. */
+export function routesOf(segments: readonly string[]): readonly Route[] {
+  return PATTERNS.filter(pattern => isMatch(pattern.segments, segments)).map(pattern => pattern.route)
+}
+
+/** What stands in a path for the names in braces of its route. */
+export function pathValues(route: Route, segments: readonly string[]): Readonly<Record<string, string>> {
+  const values: Record<string, string> = Object.create(null)
+  for (const [index, part] of route.path.split('/').entries()) {
+    if (part.startsWith('{')) values[part.slice(1, -1)] = segments[index]!
+  }
+  return values
+}
+
+function isMatch(pattern: readonly string[], segments: readonly string[]): boolean {
+  if (pattern.length !== segments.length) return false
+  return pattern.every((part, index) => (part.startsWith('{') ? segments[index] !== '' : part === segments[index]))
+}

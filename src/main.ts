@@ -1,0 +1,65 @@
+#!/usr/bin/env node
+import { ConfigError } from './config/config.ts'
+import { readServeFlags, SERVE_HELP, UsageError } from './config/flags.ts'
+import { loadConfig } from './config/load.ts'
+
+const EXIT_UNEXPECTED = 1
+const EXIT_USAGE = 2
+const SIGNAL_NUMBERS = { SIGINT: 2, SIGTERM: 15 } as const
+
+const [command, ...args] = process.argv.slice(2)
+
+if (command === 'serve') {
+  await serve(args)
+} else {
+  const { run } = await import('@sluice/cli')
+  process.exitCode = await run(process.argv.slice(2))
+}
+
+/** Runs a server until a signal ends it. Standard output gets the one line that says it is ready, and nothing else. */
+async function serve(args: readonly string[]): Promise<void> {
+  try {
+    const sources = readServeFlags(args, process.env)
+    if (sources === 'help') return void process.stdout.write(SERVE_HELP)
+    const { config } = loadConfig(sources)
+    // Loaded late: a mistake in the flags is answered without opening a database library.
+    const { startServer } = await import('./server.ts')
+    const server = await startServer(config)
+    closeOnSignal(server)
+    process.stdout.write(`sluice ready on ${server.url}\n`)
+  } catch (error) {
+    complain(error)
+  }
+}
+
+/** The first signal closes in order, the second ends the process at once. */
+function closeOnSignal(server: { close(): Promise<void> }): void {
+  let closing = false
+  const stop = (signal: keyof typeof SIGNAL_NUMBERS): void => {
+    if (closing) process.exit(128 + SIGNAL_NUMBERS[signal])
+    closing = true
+    server.close().then(
+      () => process.exit(0),
+      error => {
+        complain(error)
+        process.exit()
+      },
+    )
+  }
+  process.on('SIGTERM', stop)
+  process.on('SIGINT', stop)
+}
+
+/** One line for each thing that is wrong; a stack only for what nobody foresaw. */
+function complain(error: unknown): void {
+  process.exitCode = error instanceof UsageError ? EXIT_USAGE : EXIT_UNEXPECTED
+  const lines = error instanceof ConfigError ? error.problems : [describe(error)]
+  process.stderr.write(lines.map(line => `sluice: ${line}\n`).join(''))
+  if (error instanceof UsageError) process.stderr.write('Try "sluice serve --help".\n')
+}
+
+/** An error with a code (folder locked, address in use, …) was foreseen; its message says enough. */
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  return 'code' in error ? error.message : (error.stack ?? error.message)
+}

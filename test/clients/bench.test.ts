@@ -1,0 +1,100 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, test } from 'vitest'
+import { bodiesOf } from '../../bench/load/bodies.ts'
+import { Ledger } from '../../bench/load/ledger.ts'
+import type { Results } from '../../bench/load/results.ts'
+
+const MAIN = new URL('../../bench/load/main.ts', import.meta.url).pathname
+const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-test-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** The bench as `npm run bench` starts it, but brief. */
+function bench(...args: string[]) {
+  const brief = ['--rounds', '1', '--warmup', '0.1', '--out', folder]
+  return spawnSync(process.execPath, ['--import', 'tsx', MAIN, ...brief, ...args], {
+    encoding: 'utf8',
+    timeout: 60_000,
+  })
+}
+
+describe('the bench', { timeout: 60_000 }, () => {
+  test('runs every workload against a real server, prints a table and keeps the details', () => {
+    const { status, stdout, stderr } = bench('--messages', '2000', '--name', 'brief')
+
+    expect(status, stderr).toBe(0)
+    for (const workload of ['W1', 'W2', 'W3']) {
+      expect(stdout).toMatch(
+        new RegExp(`^${workload} +100 B +sluice +[\\d,]+ +[\\d,]+ – [\\d,]+ +\\d+\\.\\d\\d +`, 'm'),
+      )
+    }
+    const file = readdirSync(folder).find(name => /^\d{4}-\d\d-\d\d-brief\.json$/.test(name))
+    const { results, baseline } = JSON.parse(readFileSync(join(folder, file!), 'utf8')) as Results
+    expect(results.map(({ workload }) => workload)).toEqual(['W1', 'W2', 'W3'])
+    for (const { rounds, messagesPerSecond, serverMicros, clientMicros, serverRssBytes } of results) {
+      expect(rounds).toMatchObject([{ problems: [] }])
+      expect(rounds[0]!.checked).toBeGreaterThanOrEqual(2_000)
+      for (const { median } of [messagesPerSecond, serverMicros, clientMicros, serverRssBytes]) {
+        expect(median).toBeGreaterThan(0)
+      }
+    }
+    expect(baseline.flushesPerSecond.median).toBeGreaterThan(0)
+    expect(baseline.echo.messagesPerSecond.median).toBeGreaterThan(0)
+  })
+
+  test('measures a time too, JSON bodies, and shows where the time of server and client goes', () => {
+    const profiles = join(folder, 'profiles')
+    const { status, stdout, stderr } = bench(
+      ...['--workloads', 'W3', '--seconds', '0.2', '--codec', 'json', '--cpu-prof', profiles],
+    )
+
+    expect(status, stderr).toBe(0)
+    expect(stdout).toMatch(/^W3 sluice 100 B, server: main thread busy \d+\.\d %, of it$/m)
+    expect(stdout).toMatch(/^W3 sluice 100 B, client: main thread busy \d+\.\d %, of it$/m)
+  })
+
+  test.each([
+    ['lose', '1 lost (99)'],
+    ['repeat', '1 consumed more than once (99)'],
+  ])('fails when messages go wrong: --plant %s', (fault, found) => {
+    const { status, stdout, stderr } = bench('--workloads', 'W1', '--messages', '500', '--plant', fault)
+
+    expect(stderr).toContain(found)
+    expect(status).toBe(1)
+    expect(stdout).toBe('')
+  })
+
+  test('says what it does not understand', () => {
+    const { status, stderr } = bench('--systems', 'sluce')
+
+    expect(stderr).toContain('bench: --systems: there is no sluce; there are sluice')
+    expect(status).toBe(1)
+  })
+})
+
+describe('the ledger', () => {
+  test('finds a loss that a duplicate makes up for, and what nobody published', () => {
+    const ledger = new Ledger()
+    for (let message = 0; message < 3; message++) ledger.nextNumber()
+    for (let message = 0; message < 2; message++) ledger.confirmed.add()
+    for (const number of [0, 2, 2, 3]) ledger.take(number)
+
+    expect(ledger.problems()).toEqual([
+      '1 not confirmed',
+      '1 lost (1)',
+      '1 consumed more than once (2)',
+      '1 received that nobody published',
+    ])
+  })
+
+  test.each(['bytes', 'json'] as const)('knows a body of codec %s that is not as it was published', codec => {
+    const bodies = bodiesOf(codec, 100)
+    const body = bodies.writer()(7)
+
+    expect(bodies.read(body)).toBe(7)
+    const changed = codec === 'bytes' ? (body as Uint8Array).subarray(1) : { ...(body as object), text: 'x' }
+    expect(bodies.read(changed)).toBe(-1)
+  })
+})

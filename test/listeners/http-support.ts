@@ -1,0 +1,320 @@
+import { type Agent, type IncomingHttpHeaders, request } from 'node:http'
+import { connect } from 'node:net'
+import { ByteWriter, encodeMessage, type MessageProperties } from '@sluice/protocol'
+import { onTestFinished } from 'vitest'
+import type {
+  BarrierRecord,
+  BarrierView,
+  Engine,
+  Outbox,
+  Peer,
+  PublishAnswer,
+  PublishCommand,
+  PullCommand,
+  Pulled,
+  QueueView,
+  Refusal,
+  SettleAnswer,
+  TokenSettle,
+} from '../../src/engine/peer.ts'
+import { createHttpServer, type HttpListener, type HttpOptions } from '../../src/listeners/http/listener.ts'
+
+export const NO_SUCH_QUEUE: Refusal = { code: 'no-such-queue', detail: 'there is no queue "Q"', facts: { queue: 'Q' } }
+
+/** An engine that decides nothing: it writes down what it is asked, and answers what the test says. */
+export class FakeEngine implements Engine {
+  start = 1
+  limits = { messageMax: 1024, frameMessagesMax: 100 }
+  pressure = { on: false, reason: '' }
+  ready: { ready: boolean; reason?: string } = { ready: true }
+  readonly outboxes: Outbox[] = []
+  readonly publishes: PublishCommand[] = []
+  readonly settles: TokenSettle[] = []
+  readonly declared: { name: string; options: object }[] = []
+  readonly pulls: { command: PullCommand; answer: (answer: Pulled | Refusal) => void }[] = []
+  readonly waits: { name: string; timeoutMs: number | undefined; answer: (answer: BarrierRecord | Refusal) => void }[] =
+    []
+  /** Answers of the publishes that `onPublish` put off. */
+  readonly later: ((answers: readonly PublishAnswer[]) => void)[] = []
+  cancelled = 0
+  peersClosed = 0
+  nextSequence = 1
+
+  /** What each command is answered; by default all is well. */
+  onPublish: (command: PublishCommand) => readonly PublishAnswer[] | 'later' = command => {
+    const sequence = this.nextSequence
+    this.nextSequence += command.count
+    return [{ index: 0, count: command.count, sequence, batch: 0, duplicate: false }]
+  }
+  onSettle: (command: TokenSettle) => SettleAnswer = ({ deliveries }) => ({
+    results: [{ first: 0, count: deliveries.length, result: 'acked' }],
+  })
+  onDeclare: () => { created: boolean; queue: QueueView } | Refusal = () => ({ created: true, queue: QUEUE })
+  onQueue: (name: string) => QueueView | Refusal = () => QUEUE
+  onBarrier: (name: string) => BarrierView | Refusal = () => BARRIER
+  onDelete: () => Refusal | undefined = () => undefined
+  onTestFilter: () => readonly boolean[] | Refusal = () => [true]
+
+  countCancelled(): void {
+    this.cancelled += 1
+  }
+
+  attach(_: { name: string }, outbox: Outbox): Peer {
+    this.outboxes.push(outbox)
+    return new FakePeer(this, this.outboxes.length)
+  }
+
+  readiness(): { ready: boolean; reason?: string } {
+    return this.ready
+  }
+
+  testFilter(): readonly boolean[] | Refusal {
+    return this.onTestFilter()
+  }
+
+  testFilterOnQueue(): { tested: number; matched: number; first: readonly number[] } {
+    return { tested: 3, matched: 2, first: [1, 3] }
+  }
+}
+
+class FakePeer implements Peer {
+  readonly #engine: FakeEngine
+  readonly id: number
+  readonly name = 'test'
+
+  constructor(engine: FakeEngine, id: number) {
+    this.#engine = engine
+    this.id = id
+  }
+
+  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {
+    this.#engine.publishes.push(command)
+    const answers = this.#engine.onPublish(command)
+    // Each answer by itself: the listener must not count on getting all at once.
+    if (answers === 'later') this.#engine.later.push(answered)
+    else
+      setImmediate(() => {
+        for (const answer of answers) answered([answer])
+      })
+  }
+  pull(command: PullCommand, answer: (answer: Pulled | Refusal) => void): { cancel(): void } {
+    this.#engine.pulls.push({ command, answer })
+    return { cancel: () => this.#engine.countCancelled() }
+  }
+  settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void): void {
+    this.#engine.settles.push(command)
+    setImmediate(() => answered(this.#engine.onSettle(command)))
+  }
+  declare(
+    name: string,
+    options: object,
+    answered: (answer: { created: boolean; queue: QueueView } | Refusal) => void,
+  ): void {
+    this.#engine.declared.push({ name, options })
+    setImmediate(() => answered(this.#engine.onDeclare()))
+  }
+  deleteQueue(_: string, answered: (answer: Refusal | undefined) => void): void {
+    setImmediate(() => answered(this.#engine.onDelete()))
+  }
+  queues(): readonly QueueView[] {
+    return [QUEUE]
+  }
+  queue(name: string): QueueView | Refusal {
+    return this.#engine.onQueue(name)
+  }
+  barriers(): readonly BarrierView[] {
+    return [BARRIER]
+  }
+  barrier(_: string, name: string): BarrierView | Refusal {
+    return this.#engine.onBarrier(name)
+  }
+  holdouts(_: string, __: string, page: { after?: number; limit: number }) {
+    return [
+      {
+        sequence: (page.after ?? 0) + 1,
+        state: 'leased' as const,
+        reason: 'leased' as const,
+        attempt: page.limit,
+        holder: 'ann',
+      },
+    ]
+  }
+  waitForBarrier(
+    _: string,
+    name: string,
+    timeoutMs: number | undefined,
+    answer: (answer: BarrierRecord | Refusal) => void,
+  ): { cancel(): void } {
+    this.#engine.waits.push({ name, timeoutMs, answer })
+    return { cancel: () => this.#engine.countCancelled() }
+  }
+  close(): void {
+    this.#engine.peersClosed += 1
+  }
+  subscribe(): never {
+    throw new Error('HTTP has no subscriptions')
+  }
+  resubscribe(): never {
+    throw new Error('HTTP has no subscriptions')
+  }
+  unsubscribe(): void {}
+  settle(): void {}
+  drained(): void {}
+}
+
+const PROGRESS = { published: 3, acked: 1, leased: 1, ready: 1, delayed: 0, dead: 0 }
+
+export const QUEUE: QueueView = {
+  name: 'Q',
+  options: {
+    semantics: 'at-least-once',
+    barriersMax: 1_000,
+    barrierRecords: 1_000,
+    onDead: 'count',
+    deadlineRest: 'carry',
+    forwardBarrier: [],
+    leaseMs: 60_000,
+    acks: 'holder',
+    prefetchMax: 65_535,
+    prefetchBytes: 64 * 2 ** 20,
+    fairness: 'proportional',
+    retryDelay: { baseMs: 0, factor: 1, maxMs: 0, jitter: false },
+    overflow: 'refuse',
+    dedupeWindowMs: 0,
+    dedupeMax: 1_000_000,
+  },
+  paused: false,
+  ready: 1,
+  leased: 1,
+  delayed: 0,
+  bytes: 20,
+  subscriptions: 0,
+  barriersWaiting: 1,
+  batch: 0,
+  open: PROGRESS,
+  publishedTotal: 3,
+  ackedTotal: 1,
+}
+
+export const BARRIER: BarrierView = {
+  name: 'eof',
+  sequence: 4,
+  batch: 0,
+  state: 'waiting',
+  publishedAt: Date.UTC(2026, 10, 20),
+  progress: PROGRESS,
+}
+
+interface Answer {
+  readonly status: number
+  readonly headers: IncomingHttpHeaders
+  // biome-ignore lint/suspicious/noExplicitAny: what a test says about an answer is checked by the test
+  readonly json: any
+}
+
+interface Asked {
+  readonly headers?: Record<string, string | string[]>
+  readonly body?: string | Uint8Array | readonly (string | Uint8Array)[]
+  readonly signal?: AbortSignal
+  readonly agent?: Agent
+}
+
+export interface Http {
+  readonly listener: HttpListener
+  readonly port: number
+  readonly bugs: unknown[]
+  call(method: string, path: string, asked?: Asked): Promise<Answer>
+  /** Sends bytes as they are; what comes back until the server closes. */
+  raw(bytes: string): Promise<string>
+}
+
+/** A listener on a free port, closed with the test. */
+export async function startHttp(engine: Engine, options: Partial<HttpOptions> = {}): Promise<Http> {
+  const bugs: unknown[] = []
+  const listener = createHttpServer(engine, { version: '0.0.0', onBug: error => void bugs.push(error), ...options })
+  const url = await listener.listen({ host: '127.0.0.1', port: 0 })
+  const port = Number(new URL(url).port)
+  onTestFinished(async () => {
+    listener.server.closeAllConnections()
+    await listener.close()
+    if (bugs.length > 0) throw bugs[0]
+  })
+  return {
+    listener,
+    port,
+    bugs,
+    call: (method, path, asked) => call(port, method, path, asked ?? {}),
+    raw: bytes => raw(port, bytes),
+  }
+}
+
+function call(
+  port: number,
+  method: string,
+  path: string,
+  { headers = {}, body, signal, agent }: Asked,
+): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const asked = request(
+      { host: '127.0.0.1', port, method, path, headers, ...(signal && { signal }), ...(agent && { agent }) },
+      response => {
+        const chunks: Buffer[] = []
+        response.on('data', chunk => chunks.push(chunk))
+        response.on('error', reject)
+        response.on('end', () => {
+          const text = Buffer.concat(chunks).toString()
+          const json = text === '' ? undefined : JSON.parse(text)
+          resolve({ status: response.statusCode ?? 0, headers: response.headers, json })
+        })
+      },
+    )
+    asked.on('error', reject)
+    if (Array.isArray(body)) for (const piece of body) asked.write(piece)
+    else if (body !== undefined) asked.write(body)
+    asked.end()
+  })
+}
+
+function raw(port: number, bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1')
+    let text = ''
+    socket.setEncoding('latin1')
+    socket.on('data', chunk => {
+      text += chunk
+    })
+    socket.on('error', reject)
+    socket.on('close', () => resolve(text))
+    socket.write(bytes, 'latin1')
+  })
+}
+
+/** Comes back once it is so: for what another process or socket does in its own time. */
+export async function until(isSo: () => boolean): Promise<void> {
+  while (!isSo()) await new Promise(resolve => setImmediate(resolve))
+}
+
+export function record(body: string | Uint8Array, properties?: MessageProperties): Uint8Array {
+  const writer = new ByteWriter()
+  encodeMessage(writer, properties, typeof body === 'string' ? Buffer.from(body) : body)
+  return writer.take()
+}
+
+export const RELEASED: BarrierRecord = {
+  sequence: 4,
+  batch: 0,
+  name: 'eof',
+  outcome: 'with-dead',
+  stats: {
+    published: 3,
+    acked: 2,
+    dead: 1,
+    expired: 0,
+    dropped: 0,
+    carried: 0,
+    lastSettledAt: Date.UTC(2026, 10, 20, 1),
+  },
+  publishedAt: Date.UTC(2026, 10, 20),
+  releasedAt: Date.UTC(2026, 10, 20, 2),
+  bytes: record('{"is_eof":1}', { barrier: { name: 'eof' } }),
+}
