@@ -1,19 +1,25 @@
-import type { CarriedPublish, Claim } from '../core/broker.ts'
+import type { AtomicPart, CarriedPublish } from '../core/broker.ts'
 import type { BarrierRecord, Sequence } from '../core/facts.ts'
-import type { PublishAnswer } from '../core/publishing.ts'
+import type { Incoming, PublishAnswer } from '../core/publishing.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
-import type { SettleHow } from '../core/settling.ts'
-import { type BarrierView, holdouts, type QueueView, viewBarrier, viewQueue } from '../core/snapshot.ts'
+import type { Claim, SettleHow } from '../core/settling.ts'
+import type { BarrierView, QueueView } from '../core/snapshot.ts'
 import type { Predicate, Subscription } from '../core/subscription.ts'
 import type { Effect } from '../core/turn.ts'
 import type { Engine } from './engine.ts'
 import { compile, isRefusal, predicateOf } from './expressions.ts'
+import { Inspection } from './inspection.ts'
+import { Operations } from './operations.ts'
 import type {
   BarrierName,
+  BatchRest,
+  BrowseCommand,
+  DeadLetterChoice,
   Delivery,
   Holdout,
   Messages,
+  MessageView,
   Outbox,
   Peer,
   PeerIdentity,
@@ -31,6 +37,11 @@ import type {
 } from './peer.ts'
 import { Pulls } from './pulls.ts'
 
+/** Bytes of an atomic publish, together (P4). */
+const ATOMIC_BYTES_MAX: number = 16 * 1024 * 1024
+/** What an ack carries is never refused for want of room: else a full queue could never drain (A4). */
+const UNLIMITED = { messages: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+
 type SubscriptionEffect = Extract<Effect, { readonly subscription: Subscription }>
 
 interface Subscribed_ {
@@ -46,6 +57,8 @@ export class Party implements Peer {
   readonly #engine: Engine
   readonly #subscriptions = new Map<SubscriptionId, Subscribed_>()
   readonly #pulls: Pulls
+  readonly #inspection: Inspection
+  readonly #operations: Operations
   readonly #waits = new Set<() => void>()
   #isStalled = false
   #isClosed = false
@@ -55,6 +68,12 @@ export class Party implements Peer {
     this.id = terms.id
     this.identity = terms.identity
     this.outbox = terms.outbox
+    this.#inspection = new Inspection(terms.engine)
+    this.#operations = new Operations({
+      engine: terms.engine,
+      inspection: this.#inspection,
+      answer: reply => this.#answer(reply),
+    })
     this.#pulls = new Pulls({ engine: terms.engine, peer: terms.id, answer: reply => this.#answer(reply) })
   }
 
@@ -80,7 +99,11 @@ export class Party implements Peer {
     const { number } = command
     const repeated =
       producer === undefined || number === undefined ? 0 : Math.max(0, queue.producers.last(producer) + 1 - number)
-    const incoming = this.#read(queue, command, { isDedupeAsked: command.dedupe === true, cutAt: repeated })
+    const incoming = this.#read(queue, command, {
+      isDedupeAsked: command.dedupe === true,
+      cutAt: repeated,
+      isLimited: true,
+    })
     if (isRefusal(incoming)) return incoming
     return this.#engine.run((turn, now) => {
       const publish = { incoming, now, isAccepted: command.confirm === 'accepted', isAtomic: command.atomic === true }
@@ -90,7 +113,7 @@ export class Party implements Peer {
     })
   }
 
-  #read(queue: Queue, messages: Messages, how: { isDedupeAsked: boolean; cutAt: number }) {
+  #read(queue: Queue, messages: Messages, how: { isDedupeAsked: boolean; cutAt: number; isLimited: boolean }) {
     const { limits, intake } = this.#engine
     if (messages.count < 1 || messages.count > limits.frameMessagesMax) {
       return refuse(
@@ -98,8 +121,60 @@ export class Party implements Peer {
         `a publish has from 1 to ${limits.frameMessagesMax} messages, this one ${messages.count}`,
       )
     }
-    const target = { name: queue.name, options: queue.options, expressions: this.#engine.expressions(queue) }
+    const { dedupe, name, options } = queue
+    const target = {
+      name,
+      options,
+      expressions: this.#engine.expressions(queue),
+      room: how.isLimited ? queue.room : UNLIMITED,
+      isSeen: (id: string) => dedupe.find(id) !== undefined,
+    }
     return intake.read(target, { bytes: messages.bytes, count: messages.count, ...how })
+  }
+
+  publishAtomic(
+    parts: readonly PublishCommand[],
+    answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
+  ): void {
+    const answers = this.#publishAtomic(parts)
+    if (typeof answers === 'string') this.end(refuse('invalid-request', answers))
+    else if (isRefusal(answers))
+      this.#soon(() => answered(parts.map(({ count }) => [{ index: 0, count, refusal: answers }])))
+    else this.#answer(() => answered(answers))
+  }
+
+  #publishAtomic(parts: readonly PublishCommand[]): (readonly PublishAnswer[])[] | Refusal | string {
+    const { limits } = this.#engine
+    const count = parts.reduce((sum, part) => sum + part.count, 0)
+    const bytes = parts.reduce((sum, part) => sum + part.bytes.length, 0)
+    if (count > limits.frameMessagesMax || bytes > ATOMIC_BYTES_MAX) {
+      return refuse(
+        'message-too-large',
+        `an atomic publish has at most ${limits.frameMessagesMax} messages and ${ATOMIC_BYTES_MAX} bytes`,
+        { limit: 'atomic_publish' },
+      )
+    }
+    const taken: Omit<AtomicPart, 'publish'>[] = []
+    const incoming: Incoming[][] = []
+    for (const part of parts) {
+      const queue = this.#refusal() ?? this.#engine.findOrCreate(part.queue)
+      if (isRefusal(queue)) return queue
+      const pieces = this.#read(queue, part, { isDedupeAsked: part.dedupe === true, cutAt: 0, isLimited: true })
+      if (isRefusal(pieces)) return pieces
+      incoming.push(pieces)
+      taken.push({ queue, count: part.count, numbering: this.#numberingOf(part) })
+    }
+    return this.#engine.run((turn, now) =>
+      this.#engine.broker.publishAtomic(
+        turn,
+        taken.map((part, k) => ({ ...part, publish: { incoming: incoming[k] ?? [], now } })),
+      ),
+    )
+  }
+
+  #numberingOf({ number, answeredUpTo = 0 }: PublishCommand): AtomicPart['numbering'] {
+    const { producer } = this.identity
+    return producer === undefined || number === undefined ? undefined : { producer, number, answeredUpTo }
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -195,7 +270,7 @@ export class Party implements Peer {
       else this.outbox.barrier(delivery)
       return
     }
-    const bytes = this.#engine.bodies.records(queue.id, effect.first, effect.count)
+    const bytes = this.#bytesOf(effect)
     // Its lease ran out while it waited for the disk, and somebody else has settled it.
     if (bytes === undefined) return
     const delivery: Delivery = {
@@ -216,6 +291,11 @@ export class Party implements Peer {
     }
     this.outbox.deliver(delivery)
     if (this.outbox.isFull()) this.#stall(true)
+  }
+
+  #bytesOf(effect: Extract<Effect, { kind: 'deliver' }>): Uint8Array[] | undefined {
+    const { bodies, spent } = this.#engine
+    return effect.isSpent ? spent.get(effect) : bodies.records(effect.queue, effect.first, effect.count)
   }
 
   drained(): void {
@@ -281,7 +361,7 @@ export class Party implements Peer {
     for (const messages of publish) {
       const queue = this.#engine.find(messages.queue)
       if (isRefusal(queue)) return queue
-      const incoming = this.#read(queue, messages, { isDedupeAsked: false, cutAt: 0 })
+      const incoming = this.#read(queue, messages, { isDedupeAsked: false, cutAt: 0, isLimited: false })
       if (isRefusal(incoming)) return incoming
       carried.push({ queue, incoming })
     }
@@ -357,35 +437,95 @@ export class Party implements Peer {
 
   deleteQueue(name: string, answered: (answer: Refusal | undefined) => void): void {
     const queue = this.#refusal() ?? this.#engine.find(name)
-    const refusal = isRefusal(queue) ? queue : this.#engine.run(turn => this.#engine.broker.delete(turn, queue))
+    const refusal = isRefusal(queue)
+      ? queue
+      : this.#engine.run((turn, now) => this.#engine.broker.delete(turn, now, queue))
     this.#answer(() => answered(refusal))
   }
 
+  update(name: string, options: QueueOptionsInput, answered: (answer: QueueView | Refusal) => void): void {
+    const answer = this.#refusal() ?? this.#engine.update(name, options)
+    this.#answer(() => answered(answer))
+  }
+
+  pause(name: string, isPaused: boolean, answered: (answer: QueueView | Refusal) => void): void {
+    const answer = this.#refusal() ?? this.#operations.pause(name, isPaused)
+    this.#answer(() => answered(answer))
+  }
+
+  purge(
+    name: string,
+    how: { readonly leased: boolean },
+    answered: (answer: { readonly purged: number } | Refusal) => void,
+  ): void {
+    this.#operations.purge(name, how.leased, answered)
+  }
+
+  operate(
+    queue: string,
+    sequence: Sequence,
+    act: 'release' | 'dead-letter' | 'delete',
+    answered: (answer: 'done' | 'unknown' | Refusal) => void,
+  ): void {
+    const answer = this.#refusal() ?? this.#operations.operate(queue, sequence, act)
+    this.#answer(() => answered(answer))
+  }
+
+  requeueDeadLetters(
+    choice: DeadLetterChoice,
+    answered: (answer: { readonly requeued: number } | Refusal) => void,
+  ): void {
+    this.#operations.requeue(choice, answered)
+  }
+
+  purgeDeadLetters(choice: DeadLetterChoice, answered: (answer: { readonly purged: number } | Refusal) => void): void {
+    this.#operations.purgeDead(choice, answered)
+  }
+
+  cancelBarrier(
+    queue: string,
+    name: BarrierName,
+    rest: BatchRest | undefined,
+    answered: (answer: BarrierView | Refusal) => void,
+  ): void {
+    const answer = this.#refusal() ?? this.#operations.cancelBarrier(queue, name, rest)
+    this.#answer(() => answered(answer))
+  }
+
+  extendBarrier(
+    queue: string,
+    name: BarrierName,
+    deadlineMs: number,
+    answered: (answer: BarrierView | Refusal) => void,
+  ): void {
+    const answer = this.#refusal() ?? this.#operations.extendBarrier(queue, name, deadlineMs)
+    this.#answer(() => answered(answer))
+  }
+
   queues(): readonly QueueView[] {
-    const now = this.#engine.clock.now()
-    return [...this.#engine.broker.queues()].map(queue => viewQueue(queue, now))
+    return this.#inspection.queues()
   }
 
   queue(name: string): QueueView | Refusal {
-    const queue = this.#engine.find(name)
-    return isRefusal(queue) ? queue : viewQueue(queue, this.#engine.clock.now())
+    return this.#inspection.queue(name)
+  }
+
+  browse(command: BrowseCommand): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal {
+    return this.#inspection.browse(command)
+  }
+
+  deadLetters(
+    choice: DeadLetterChoice & { readonly after?: Sequence; readonly limit: number },
+  ): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal {
+    return this.#inspection.deadLetters(choice)
   }
 
   barriers(name: string): readonly BarrierView[] | Refusal {
-    const queue = this.#engine.find(name)
-    if (isRefusal(queue)) return queue
-    const now = this.#engine.clock.now()
-    const released = [...queue.barriers.records()].map(({ record }) => viewBarrier(queue, record, now))
-    return [...released, ...[...queue.barriers.waiting()].map(barrier => viewBarrier(queue, barrier, now))]
+    return this.#inspection.barriers(name)
   }
 
   barrier(name: string, barrierName: BarrierName): BarrierView | Refusal {
-    const queue = this.#engine.find(name)
-    if (isRefusal(queue)) return queue
-    const barrier = queue.barriers.find(barrierName)
-    return barrier === undefined
-      ? noSuchBarrier(name, barrierName)
-      : viewBarrier(queue, barrier, this.#engine.clock.now())
+    return this.#inspection.barrier(name, barrierName)
   }
 
   holdouts(
@@ -393,17 +533,7 @@ export class Party implements Peer {
     barrierName: BarrierName,
     page: { readonly after?: Sequence; readonly limit: number },
   ): readonly Holdout[] | Refusal {
-    const queue = this.#engine.find(name)
-    if (isRefusal(queue)) return queue
-    const barrier = queue.barriers.find(barrierName)
-    if (barrier === undefined) return noSuchBarrier(name, barrierName)
-    if ('releasedAt' in barrier) return []
-    return holdouts(queue, barrier, { after: page.after ?? 0, limit: page.limit }, this.#engine.clock.now()).map(
-      ({ holder, ...holdout }) => {
-        const named = holder === undefined ? undefined : this.#engine.nameOf(holder)
-        return named === undefined ? holdout : { ...holdout, holder: named }
-      },
-    )
+    return this.#inspection.holdouts(name, barrierName, page)
   }
 
   waitForBarrier(
@@ -480,13 +610,6 @@ export class Party implements Peer {
       if (!this.#isClosed) reply()
     })
   }
-}
-
-function noSuchBarrier(queue: string, barrier: string): Refusal {
-  return refuse('no-such-barrier', `queue "${queue}" has no barrier "${barrier}", waiting or on record`, {
-    queue,
-    barrier,
-  })
 }
 
 function timedOut(queue: string, barrier: string): Refusal {

@@ -247,7 +247,10 @@ export interface Peer {
    * Messages for several queues, kept whole or not at all (P4): at most 10,000 messages and 16 MiB. With a producer each
    * part has its number. Answers part by part, in order; if one message is refused, all are, with that refusal.
    */
-  publishAtomic(parts: readonly PublishCommand[], answered: (answers: readonly (readonly PublishAnswer[])[]) => void): void
+  publishAtomic(
+    parts: readonly PublishCommand[],
+    answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
+  ): void
   subscribe(command: SubscribeCommand): Subscribed | Refusal
   /** New prefetch or filter, in place (D13). */
   resubscribe(
@@ -269,19 +272,43 @@ export interface Peer {
   /** Stops, or lets go on, deliveries and barrier releases; survives a restart (D14). */
   pause(name: string, isPaused: boolean, answered: (answer: QueueView | Refusal) => void): void
   /** Ends the waiting batches as cancelled, then settles what is ready and delayed, and what is leased if asked (A6). */
-  purge(name: string, how: { readonly leased: boolean }, answered: (answer: { readonly purged: number } | Refusal) => void): void
+  purge(
+    name: string,
+    how: { readonly leased: boolean },
+    answered: (answer: { readonly purged: number } | Refusal) => void,
+  ): void
   browse(command: BrowseCommand): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal
   /** What an operator does to one message; `unknown` when it is not there, or not leased for a `release`. */
-  operate(queue: string, sequence: Sequence, act: 'release' | 'dead-letter' | 'delete', answered: (answer: 'done' | 'unknown' | Refusal) => void): void
+  operate(
+    queue: string,
+    sequence: Sequence,
+    act: 'release' | 'dead-letter' | 'delete',
+    answered: (answer: 'done' | 'unknown' | Refusal) => void,
+  ): void
   /** Dead letters that came from this queue, in its dead-letter queue. */
-  deadLetters(choice: DeadLetterChoice & { readonly after?: Sequence; readonly limit: number }): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal
+  deadLetters(
+    choice: DeadLetterChoice & { readonly after?: Sequence; readonly limit: number },
+  ): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal
   /** Back to their origin with a new sequence number, in their batch while its barrier waits (B16). */
-  requeueDeadLetters(choice: DeadLetterChoice, answered: (answer: { readonly requeued: number } | Refusal) => void): void
+  requeueDeadLetters(
+    choice: DeadLetterChoice,
+    answered: (answer: { readonly requeued: number } | Refusal) => void,
+  ): void
   purgeDeadLetters(choice: DeadLetterChoice, answered: (answer: { readonly purged: number } | Refusal) => void): void
   /** Ends the barrier's batch early with outcome `cancelled` (B13). `rest` absent: the barrier's own, else the queue's. */
-  cancelBarrier(queue: string, name: BarrierName, rest: BatchRest | undefined, answered: (answer: BarrierView | Refusal) => void): void
+  cancelBarrier(
+    queue: string,
+    name: BarrierName,
+    rest: BatchRest | undefined,
+    answered: (answer: BarrierView | Refusal) => void,
+  ): void
   /** New deadline: now plus this. */
-  extendBarrier(queue: string, name: BarrierName, deadlineMs: number, answered: (answer: BarrierView | Refusal) => void): void
+  extendBarrier(
+    queue: string,
+    name: BarrierName,
+    deadlineMs: number,
+    answered: (answer: BarrierView | Refusal) => void,
+  ): void
   deleteQueue(name: string, answered: (answer: Refusal | undefined) => void): void
   queues(): readonly QueueView[]
   queue(name: string): QueueView | Refusal
