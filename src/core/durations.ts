@@ -7,9 +7,9 @@ const MS_PER_UNIT = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } 
 const BYTES_PER_UNIT = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const
 
 /** A hundred years: far enough for everybody, and a deadline of now plus this is still an exact date. */
-export const DURATION_MS_MAX: number = 36_525 * MS_PER_UNIT.d
+const DURATION_MS_MAX = 36_525 * MS_PER_UNIT.d
 /** 1024 TiB: a sum of a few of these is still an exact number. */
-export const SIZE_MAX: number = 2 ** 50
+const SIZE_MAX = 2 ** 50
 
 /**
  * Reads a duration as people write it: a whole number with its unit (`500ms`, `30s`, `5m`, `24h`, `7d`), `0`, or a

@@ -1,19 +1,10 @@
-import type {
-  BarrierOutcome,
-  BarrierRecord,
-  BatchNumber,
-  BatchStats,
-  DeadLetterOrigin,
-  Sequence,
-  Timestamp,
-} from '../core/facts.ts'
+import type { BarrierRecord, BatchNumber, BatchStats, DeadLetterOrigin, Sequence } from '../core/facts.ts'
 import type { QueueOptions } from '../core/options.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
-import type { Refusal, RefusalCode } from '../core/refusals.ts'
+import type { Refusal } from '../core/refusals.ts'
 import type { BarrierView, Holdout as CoreHoldout, Progress, QueueView } from '../core/snapshot.ts'
 
 export type {
-  BarrierOutcome,
   BarrierRecord,
   BarrierView,
   BatchNumber,
@@ -24,9 +15,7 @@ export type {
   QueueOptions,
   QueueView,
   Refusal,
-  RefusalCode,
   Sequence,
-  Timestamp,
 }
 
 /** A message that holds a barrier; `holder` is the name of the peer that has it. */

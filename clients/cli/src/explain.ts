@@ -1,0 +1,54 @@
+import { BatchError, SluiceError } from '@sluice/client'
+import { exitCodeOf } from './batch.ts'
+import { INTERRUPTED, NOT_FOUND, NOT_REACHABLE, REFUSED, Stop, TIMED_OUT, UNEXPECTED } from './exit.ts'
+import { Interrupted } from './interrupt.ts'
+import type { Shell } from './io.ts'
+
+/** What went wrong, in words for the person who typed the command, and the exit code for the script. */
+export interface Explanation {
+  readonly exitCode: number
+  readonly message: string
+  /** What to do next, a line each. */
+  readonly next: readonly string[]
+}
+
+export function explain(error: unknown, shell: Shell): Explanation {
+  if (error instanceof Stop) return error
+  if (error instanceof Interrupted) return { exitCode: INTERRUPTED, message: 'interrupted', next: [] }
+  if (error instanceof BatchError)
+    return { exitCode: exitCodeOf(error.record.outcome), message: error.message, next: [] }
+  if (error instanceof SluiceError) return explainCode(error, shell)
+  const message = error instanceof Error ? error.message : String(error)
+  return { exitCode: UNEXPECTED, message: `unexpected: ${message}`, next: [] }
+}
+
+function explainCode(error: SluiceError, shell: Shell): Explanation {
+  const advice = (ADVICE[error.code] ?? (() => []))(shell)
+  return { exitCode: EXIT_CODES[error.code] ?? REFUSED, message: error.message, next: advice }
+}
+
+/** All other codes are refusals: 4. */
+const EXIT_CODES: Readonly<Record<string, number>> = {
+  'no-such-queue': NOT_FOUND,
+  'no-such-barrier': NOT_FOUND,
+  'queue-deleted': NOT_FOUND,
+  unreachable: NOT_REACHABLE,
+  'connection-lost': NOT_REACHABLE,
+  closed: NOT_REACHABLE,
+  'shutting-down': NOT_REACHABLE,
+  'timed-out': TIMED_OUT,
+}
+
+const ADVICE: Readonly<Record<string, (shell: Shell) => readonly string[]>> = {
+  'no-such-queue': () => ['see which there are: sluice queue list', 'or make it:          sluice queue declare NAME'],
+  unreachable: shell => [
+    `is a server running at ${shell.url}? Start one with: sluice serve`,
+    'or say where it is with --url or $SLUICE_URL',
+  ],
+  unauthenticated: () => ['give a token with --token or $SLUICE_TOKEN'],
+  'not-allowed': () => ['this token does not allow it; give another with --token or $SLUICE_TOKEN'],
+  'no-dedupe-window': () => ['--id-field leaves out repeated ids; declare the queue with --dedupe-window 24h for that'],
+  'barrier-exists': () => ['a barrier name is used once; choose another with --barrier=NAME'],
+  'queue-mismatch': () => ['see what it is like now: sluice queue show NAME'],
+  'bad-filter': () => ['try it: sluice filter test EXPR --body JSON'],
+}

@@ -1,0 +1,26 @@
+const NUMBERS = new Intl.NumberFormat('en-US')
+
+/** `1,204,331` */
+export function count(value: number): string {
+  return NUMBERS.format(Math.round(value))
+}
+
+/** `1 message`, `1,204 messages` */
+export function counted(value: number, noun: string): string {
+  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
+}
+
+/** `48,200/s` */
+export function rate(perSecond: number): string {
+  return `${count(perSecond)}/s`
+}
+
+/** `0.4s`, `25s`, `5m08s`, `1h02m` */
+export function elapsed(ms: number): string {
+  if (ms < 9_950) return `${(ms / 1_000).toFixed(1)}s`
+  const seconds = Math.round(ms / 1_000)
+  if (seconds < 60) return `${seconds}s`
+  const minutes = Math.floor(seconds / 60)
+  if (minutes < 60) return `${minutes}m${String(seconds % 60).padStart(2, '0')}s`
+  return `${Math.floor(minutes / 60)}h${String(minutes % 60).padStart(2, '0')}m`
+}

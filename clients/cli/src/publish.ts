@@ -1,0 +1,173 @@
+import type { PublishOptions, Queue } from '@sluice/client'
+import { Argument, Command } from 'commander'
+import { accountOf, refusedSome, sayInterrupted, saySent, sendingStep } from './account.ts'
+import type { Act } from './act.ts'
+import { readDuration, readHeader, readJsonText, readNumber, readWhole } from './arguments.ts'
+import { awaitRelease, recordDocument } from './batch.ts'
+import { connected } from './connection.ts'
+import { DONE, Stop, USAGE } from './exit.ts'
+import { onInterrupt } from './interrupt.ts'
+import { printJson, type Shell } from './io.ts'
+import { linesOf, oneMessage, type Source } from './messages.ts'
+import { Sender } from './sender.ts'
+
+interface Options {
+  readonly file?: string
+  /** Empty: a barrier without a name. */
+  readonly barrier?: string
+  readonly barrierBody?: string
+  readonly wait?: boolean
+  readonly timeout?: number
+  readonly header?: Readonly<Record<string, string>>
+  readonly messageId?: string
+  readonly idField?: string
+  readonly priority?: number
+  readonly delay?: number
+  readonly ttl?: number
+  readonly chunk: number
+}
+
+/** How long an interrupted command waits for the answers that are on their way. */
+const LAST_ANSWERS_MS = 2_000
+
+export function publishCommand(act: Act): Command {
+  return new Command('publish')
+    .summary('publish messages, and put a barrier behind them')
+    .description('Publishes one message, or a file of JSON lines, and puts a barrier behind them if asked.')
+    .argument('<queue>', 'queue to publish to')
+    .addArgument(new Argument('[body]', 'the message; - reads it from stdin'))
+    .option('--file <file>', 'a message a line of this file of JSON lines; - reads stdin')
+    .option('--barrier [=name]', 'put a barrier behind the messages (a name is given with "=")')
+    .option('--barrier-body <json>', 'body of the barrier', readJsonText)
+    .option('--wait', 'wait until the barrier is released; the exit code says how it ended')
+    .option('--timeout <duration>', 'wait no longer than this (30s, 6h)', readDuration)
+    .option('--header <name=value>', 'header of each message; can be given again', readHeader)
+    .option('--message-id <id>', 'id of the message')
+    .option('--id-field </path>', 'field of each message that holds its id; repeated ids are left out (dedupe)')
+    .option('--priority <number>', 'higher goes first, on a queue with priorities', readNumber)
+    .option('--delay <duration>', 'keep out of sight for this long', readDuration)
+    .option('--ttl <duration>', 'expire after this long', readDuration)
+    .option('--chunk <count>', 'messages sent together', readWhole(1), 500)
+    .addHelpText('after', EXAMPLES)
+    .action(act<Options>((shell, [queue, body], options) => publish(shell, queue!, body, options)))
+}
+
+const EXAMPLES = `
+Examples:
+  One message:
+    $ sluice publish orders '{"id":1}'
+  A night's file, its end, and what comes after it once all of it is done:
+    $ sluice publish sales --file sales.ndjson --barrier=eof-2026-11-20 --wait && run-analytics
+  Every line a message, whatever program makes them:
+    $ zcat sales.ndjson.gz | sluice publish sales --file -
+`
+
+async function publish(shell: Shell, name: string, body: string | undefined, options: Options): Promise<number> {
+  checkUsage(name, body, options)
+  const source = await sourceOf(shell, body, options)
+  using interrupt = onInterrupt()
+  await using client = await connected(shell)
+  const queue = client.queue<Uint8Array>(name, { codec: 'bytes' })
+  const sender = new Sender(queue, propertiesOf(options), options.chunk)
+  const startedMs = performance.now()
+
+  if (source !== undefined) await sendAll(shell, source, sender, interrupt.signal)
+  if (interrupt.signal.aborted) return sayInterrupted(shell, sender, options.barrier !== undefined)
+  const account = { queue: name, ...accountOf(sender, performance.now() - startedMs) }
+  if (sender.refusedCount > 0) return refusedSome(shell, sender, account, options.barrier !== undefined)
+  saySent(shell, name, sender)
+  if (options.barrier === undefined) {
+    if (shell.json) await printJson(shell, account)
+    return DONE
+  }
+  return await putBarrier(shell, queue, options, account, interrupt.signal)
+}
+
+function checkUsage(name: string, body: string | undefined, options: Options): void {
+  const wrong = (message: string, ...next: string[]) => new Stop(USAGE, message, ...next)
+  if (body !== undefined && body !== '-' && options.barrier === '') {
+    throw wrong(
+      `did you mean --barrier=NAME? A name is given with "="; "${body}" is taken for the body of a message.`,
+      `To name the barrier:           sluice publish ${name} --barrier=${body}`,
+      'For a message and a barrier:   give the barrier a name with --barrier=NAME',
+    )
+  }
+  if (body !== undefined && options.file !== undefined) throw wrong('Give a BODY or --file, not both.')
+  if (body === undefined && options.file === undefined && options.barrier === undefined) {
+    throw wrong('There is nothing to publish.', `Give a BODY, "-" for stdin, --file F.ndjson or --barrier.`)
+  }
+  if (options.barrier === undefined && (options.wait || options.barrierBody !== undefined)) {
+    throw wrong(
+      `${options.wait ? '--wait' : '--barrier-body'} needs --barrier: it is a barrier that says when all is done.`,
+    )
+  }
+  if (options.timeout !== undefined && !options.wait) throw wrong('--timeout needs --wait.')
+  if (options.messageId !== undefined && body === undefined)
+    throw wrong('--message-id is for one BODY; --id-field is for a file.')
+  if (options.idField !== undefined && options.file === undefined)
+    throw wrong('--id-field is for --file; --message-id is for one BODY.')
+}
+
+async function sourceOf(shell: Shell, body: string | undefined, options: Options): Promise<Source | undefined> {
+  if (body !== undefined) return oneMessage(body, shell.io.stdin, options.messageId)
+  return options.file === undefined ? undefined : await linesOf(options.file, shell.io.stdin, options.idField)
+}
+
+function propertiesOf(options: Options): PublishOptions {
+  return {
+    ...(options.header === undefined ? {} : { headers: options.header }),
+    ...(options.priority === undefined ? {} : { priority: options.priority }),
+    ...(options.delay === undefined ? {} : { delayMs: options.delay }),
+    ...(options.ttl === undefined ? {} : { ttlMs: options.ttl }),
+    ...(options.idField === undefined ? {} : { dedupe: true }),
+  }
+}
+
+/** Sends everything there is, or what there is until the interrupt; resolves when all of it is answered. */
+async function sendAll(shell: Shell, source: Source, sender: Sender, signal: AbortSignal): Promise<void> {
+  const finish = shell.talk.progress(sendingStep(source, sender))
+  signal.addEventListener('abort', () => sender.stop(LAST_ANSWERS_MS), { once: true })
+  try {
+    for await (const items of source.items(signal)) {
+      for (const item of items) {
+        if ('refused' in item) sender.refuse(item.refused)
+        else await sender.send(item)
+      }
+    }
+    await sender.settled()
+  } catch (error) {
+    if (!signal.aborted) throw error
+    await sender.settled()
+  } finally {
+    finish()
+  }
+}
+
+async function putBarrier(
+  shell: Shell,
+  queue: Queue<Uint8Array>,
+  options: Options,
+  account: Readonly<Record<string, unknown>>,
+  signal: AbortSignal,
+): Promise<number> {
+  const batch = await queue.barrier({
+    ...(options.barrier ? { name: options.barrier } : {}),
+    ...(options.barrierBody === undefined ? {} : { body: Buffer.from(options.barrierBody) }),
+  })
+  if (!options.wait) {
+    shell.talk.done(
+      `barrier ${batch.name} stands in ${queue.name}; wait for it: sluice wait ${queue.name} ${batch.name}`,
+    )
+    if (shell.json) await printJson(shell, { ...account, barrier: { name: batch.name } })
+    return DONE
+  }
+  shell.talk.say(` barrier  ${batch.name}   waiting`)
+  const what = { queue: queue.name, barrier: batch.name, timeoutMs: options.timeout, signal }
+  const { record, exitCode } = await awaitRelease(shell, batch, what)
+  if (shell.json)
+    await printJson(shell, {
+      ...account,
+      barrier: record === undefined ? { name: batch.name } : recordDocument(record),
+    })
+  return exitCode
+}

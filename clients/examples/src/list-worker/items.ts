@@ -1,0 +1,17 @@
+import type { Client, Queue } from '@sluice/client'
+
+export interface Item {
+  readonly id: string
+  readonly text: string
+  /** How often it goes wrong before it goes well. */
+  readonly failures: number
+}
+
+/** The queue counts the attempts; after three it moves the item to `demo-1.dead`. */
+export const ATTEMPTS_MAX = 3
+
+export async function openItems(client: Client): Promise<Queue<Item>> {
+  const items = client.queue<Item>('demo-1')
+  await items.declare({ deliveriesMax: ATTEMPTS_MAX, retryDelayMs: 200 })
+  return items
+}

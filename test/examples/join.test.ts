@@ -1,0 +1,14 @@
+import { expect, test } from 'vitest'
+import { startServer } from '../clients/cli-support.ts'
+import { example, finished } from './support.ts'
+
+test('A4, B2, P6: 24 MB of text, over one, two and three queues, give the same count', async () => {
+  await using server = await startServer({ durable: true })
+  const [text, ...runs] = await finished(example(server, 'join/join', '--megabytes', '24'))
+  const [, times] = /occurs ([\d,]+) times/.exec(text!)!
+  expect(runs.map(line => line.replace(/, [\d.]+ s$/, ''))).toEqual([
+    `1 queue, 2 messages: ${times} times`,
+    `2 queues, 2 messages: ${times} times`,
+    `3 queues, 3 messages: ${times} times`,
+  ])
+})
