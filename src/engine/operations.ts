@@ -1,10 +1,10 @@
 import type { Sequence } from '../core/facts.ts'
 import type { Queue } from '../core/queue.ts'
-import { type Refusal, refuse } from '../core/refusals.ts'
-import { type BarrierView, viewBarrier, viewQueue } from '../core/snapshot.ts'
+import type { Refusal } from '../core/refusals.ts'
+import { type BarrierView, viewQueue } from '../core/snapshot.ts'
 import type { Engine } from './engine.ts'
 import { isRefusal } from './expressions.ts'
-import { type Inspection, noSuchBarrier } from './inspection.ts'
+import type { Inspection } from './inspection.ts'
 import type { BarrierName, BatchRest, DeadLetterChoice, QueueView } from './peer.ts'
 
 /** Messages that one turn of a long operation deals with. */
@@ -126,34 +126,18 @@ export class Operations {
   }
 
   cancelBarrier(name: string, barrierName: BarrierName, rest: BatchRest | undefined): BarrierView | Refusal {
-    return this.#withBarrier(name, barrierName, queue =>
-      this.#engine.run((turn, now) => this.#engine.broker.cancel(turn, now, queue, barrierName, rest)),
-    )
+    const queue = this.#engine.find(name)
+    if (isRefusal(queue)) return queue
+    const { broker } = this.#engine
+    const refusal = this.#engine.run((turn, now) => broker.cancel(turn, now, queue, barrierName, rest))
+    return refusal ?? this.#inspection.barrier(name, barrierName)
   }
 
   extendBarrier(name: string, barrierName: BarrierName, deadlineMs: number): BarrierView | Refusal {
-    return this.#withBarrier(name, barrierName, queue =>
-      this.#engine.run((turn, now) => this.#engine.broker.extend(turn, now, queue, barrierName, now + deadlineMs)),
-    )
-  }
-
-  /** Of a barrier that is not released: a released one is what it is. */
-  #withBarrier(name: string, barrierName: BarrierName, act: (queue: Queue) => void): BarrierView | Refusal {
     const queue = this.#engine.find(name)
     if (isRefusal(queue)) return queue
-    const barrier = queue.barriers.find(barrierName)
-    if (barrier === undefined && queue.barriers.gatheringOf(barrierName) === undefined)
-      return noSuchBarrier(name, barrierName)
-    if (barrier !== undefined && 'releasedAt' in barrier) {
-      return refuse(
-        'barrier-exists',
-        `barrier "${barrierName}" was released at ${new Date(barrier.releasedAt).toISOString()}`,
-        { released_at: barrier.releasedAt },
-      )
-    }
-    act(queue)
-    const changed = queue.barriers.find(barrierName)
-    if (changed === undefined) return this.#inspection.barrier(name, barrierName)
-    return viewBarrier(queue, changed, this.#engine.clock.now())
+    const { broker } = this.#engine
+    const refusal = this.#engine.run((turn, now) => broker.extend(turn, now, queue, barrierName, now + deadlineMs))
+    return refusal ?? this.#inspection.barrier(name, barrierName)
   }
 }

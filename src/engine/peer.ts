@@ -1,4 +1,12 @@
-import type { BarrierRecord, BatchNumber, BatchStats, DeadLetterOrigin, Sequence } from '../core/facts.ts'
+import type {
+  BarrierRecord,
+  BatchNumber,
+  BatchRest,
+  BatchStats,
+  DeadLetterOrigin,
+  Sequence,
+  Timestamp,
+} from '../core/facts.ts'
 import type { QueueOptions } from '../core/options.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
 import type { Refusal } from '../core/refusals.ts'
@@ -8,6 +16,7 @@ export type {
   BarrierRecord,
   BarrierView,
   BatchNumber,
+  BatchRest,
   BatchStats,
   DeadLetterOrigin,
   Progress,
@@ -217,8 +226,6 @@ export interface DeadLetterChoice {
   /** Name of the barrier that closed, or will close, their batch. */
   readonly batch?: BarrierName
 }
-
-export type BatchRest = 'carry' | 'dead-letter' | 'drop'
 
 /**
  * One connected party, whatever its protocol: the listeners' door to the engine.
