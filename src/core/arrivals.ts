@@ -1,6 +1,8 @@
 import type { Gathering, WaitingBarrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
-import type { BarrierTerms, BatchNumber, DeadLetterOrigin, EnqueuedRun, Sequence, Timestamp } from './facts.ts'
+import type { Seen } from './dedupe.ts'
+import { WORK_MAX } from './endings.ts'
+import type { BarrierTerms, BatchNumber, EnqueuedRun, Sequence, Timestamp, TurnNumber } from './facts.ts'
 import type { Incoming, IncomingBarrier, IncomingRun, Publish, PublishAnswer } from './publishing.ts'
 import type { Queue } from './queue.ts'
 import { type Refusal, refuse } from './refusals.ts'
@@ -17,6 +19,7 @@ interface Taken {
   readonly sequence: Sequence
   readonly batch: BatchNumber
   readonly duplicate: boolean
+  readonly isEarly?: boolean
 }
 
 /** What a barrier on its way says, as it comes in. */
@@ -41,6 +44,8 @@ export class Arrivals {
    * @param batch of work that makes work: the batch of the message whose ack carries it (B16). Default: the open one.
    */
   publish(turn: Turn, publish: Publish, batch?: Batch): PublishAnswer[] {
+    // Else ids whose window is over would fill the memory until the clock is looked at.
+    this.#queue.dedupe.forget(turn, publish.now, this.#queue.options, WORK_MAX)
     const reason = publish.isAtomic === true ? this.refusalIn(publish.incoming, publish.now) : undefined
     return publish.incoming.map((incoming): PublishAnswer => {
       const { index, count } = incoming
@@ -52,25 +57,27 @@ export class Arrivals {
 
   /** Why these cannot all come in: the first reason. */
   refusalIn(incoming: readonly Incoming[], now: Timestamp): Refusal | undefined {
+    const { barriers, dedupe, options } = this.#queue
     const names = new Set<string>()
-    let ids = this.#queue.dedupe.size
-    let barriers = this.#queue.barriers.waitingCount
+    const ids = new Set<string>()
+    let waiting = barriers.waitingCount
     for (const piece of incoming) {
       if (piece.kind === 'refused') return piece.refusal
       if (piece.kind === 'messages') {
-        if (piece.id === undefined || this.#queue.dedupe.find(piece.id) !== undefined) continue
-        ids += 1
-        if (ids > this.#queue.options.dedupeMax) return this.#memoryFull()
+        if (piece.id === undefined || this.#seen(piece.id, now) !== undefined) continue
+        ids.add(piece.id)
+        if (dedupe.size + ids.size > options.dedupeMax) return this.#memoryFull()
         continue
       }
       const { name } = piece.barrier
-      const refusal = this.mayPublishBarrier(piece.barrier, now)
-      if (refusal !== undefined && refusal !== 'duplicate') return refusal
-      if (name !== undefined && names.has(name) && piece.barrier.party === undefined)
-        return refuse('barrier-exists', `barrier "${name}" comes twice`)
+      const refusal = this.mayPublishBarrier(piece.barrier, piece.bytes.length)
+      if (refusal === 'duplicate') continue
+      if (refusal !== undefined) return refusal
+      if (name !== undefined && names.has(name)) return refuse('barrier-exists', `barrier "${name}" comes twice`)
       if (name !== undefined) names.add(name)
-      barriers += 1
-      if (barriers > this.#queue.options.barriersMax) return this.#tooManyBarriers()
+      if (name !== undefined && barriers.gatheringOf(name) !== undefined) continue
+      waiting += 1
+      if (waiting > options.barriersMax) return this.#tooManyBarriers()
     }
     return undefined
   }
@@ -81,12 +88,18 @@ export class Arrivals {
     const { dedupe, options } = this.#queue
     const { id } = incoming
     if (id === undefined) return this.#enqueue(turn, publish, incoming, batch ?? this.#queue.open)
-    const seen = dedupe.find(id)
+    const seen = this.#seen(id, publish.now)
     if (seen !== undefined) return { sequence: seen.sequence, batch: seen.batch, duplicate: true }
     if (dedupe.size >= options.dedupeMax) return this.#memoryFull()
     const taken = this.#enqueue(turn, publish, incoming, batch ?? this.#queue.open)
     dedupe.remember(turn, id, { sequence: taken.sequence, batch: taken.batch, at: publish.now })
     return taken
+  }
+
+  /** What this id was given, if its window is not over. */
+  #seen(id: string, now: Timestamp): Seen | undefined {
+    const seen = this.#queue.dedupe.find(id)
+    return seen !== undefined && seen.at + this.#queue.options.dedupeWindowMs > now ? seen : undefined
   }
 
   #memoryFull(): Refusal {
@@ -103,9 +116,12 @@ export class Arrivals {
     queue.nextSequence += incoming.count
     queue.publishedTotal += incoming.count
     batch.countPublished(publish.now, incoming.count)
+    const isEarly =
+      publish.isAccepted === true && queue.reservation.covers(queue.nextSequence, turn.number, queue.committed)
+    const rests = isEarly ? 0 : turn.number
     let at = first
     const runs = incoming.runs.map(arrived => {
-      const run = this.#runOf(arrived, at, batch, publish, turn)
+      const run = this.#runOf(arrived, at, batch, publish.now, rests)
       at += arrived.count
       return run
     })
@@ -121,30 +137,32 @@ export class Arrivals {
       ...(isPlain ? {} : { runs: runs.map(attributesOf) }),
     })
     for (const run of runs) queue.arrive(turn, run, publish.now)
-    queue.makeRoom(turn, publish.now)
-    return { sequence: first, batch: batch.number, duplicate: false }
+    return { sequence: first, batch: batch.number, duplicate: false, ...(isEarly ? { isEarly } : {}) }
   }
 
-  #runOf(arrived: IncomingRun, first: Sequence, batch: Batch, publish: Publish, turn: Turn): Run {
+  #runOf(arrived: IncomingRun, first: Sequence, batch: Batch, now: Timestamp, rests: TurnNumber): Run {
     const { expirationMs = Number.POSITIVE_INFINITY } = this.#queue.options
     const ttl = Math.min(arrived.ttlMs ?? Number.POSITIVE_INFINITY, expirationMs)
     const delay = Math.min(arrived.delayMs ?? 0, ttl)
     return {
-      ...newRun(first, arrived.count, batch, publish.isAccepted === true ? 0 : turn.number),
+      ...newRun(first, arrived.count, batch, rests),
       bytes: arrived.bodyBytes,
       priority: arrived.priority ?? 0,
       group: arrived.group,
-      expiresAt: publish.now + ttl,
-      dueAt: delay > 0 ? publish.now + delay : 0,
+      expiresAt: now + ttl,
+      dueAt: delay > 0 ? now + delay : 0,
     }
   }
 
   // ── barriers ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Why this barrier cannot be published now; `duplicate` of a party that has come already. */
-  mayPublishBarrier(barrier: IncomingBarrier, _now: Timestamp): Refusal | 'duplicate' | undefined {
+  mayPublishBarrier(barrier: IncomingBarrier, bytes: number): Refusal | 'duplicate' | undefined {
     const { name, party, parties } = barrier
     const { barriers, options } = this.#queue
+    if (name?.startsWith('@') === true) {
+      return refuse('invalid-message', `a barrier is not named "${name}": with "@" begin the sequence numbers`)
+    }
     if (party !== undefined && (name === undefined || parties === undefined)) {
       return refuse('invalid-message', 'a party is of a barrier with a name, and says of how many')
     }
@@ -152,10 +170,12 @@ export class Arrivals {
       return refuse('invalid-message', 'a barrier of several parties needs the name of this party')
     }
     const gathering = name === undefined ? undefined : barriers.gatheringOf(name)
-    if (gathering !== undefined) return mayJoin(gathering, barrier)
+    if (gathering !== undefined) return mayJoin(gathering, barrier) ?? mayGrow(gathering, bytes)
     const used = name === undefined ? undefined : barriers.find(name)
     if (used !== undefined) {
       const known = 'releasedAt' in used ? used.parties : used.terms.parties
+      if (party !== undefined && known !== undefined && parties !== known.count)
+        return mismatch(name, known.count, parties)
       if (party !== undefined && known?.arrived.includes(party) === true) return 'duplicate'
       const isReleased = 'releasedAt' in used
       const when = isReleased ? `was released at ${new Date(used.releasedAt).toISOString()}` : 'is waiting'
@@ -176,7 +196,7 @@ export class Arrivals {
   }
 
   #publishBarrier(turn: Turn, now: Timestamp, bytes: Uint8Array, barrier: IncomingBarrier): Taken | Refusal {
-    const refusal = this.mayPublishBarrier(barrier, now)
+    const refusal = this.mayPublishBarrier(barrier, bytes.length)
     if (refusal === 'duplicate') return this.#repeated(barrier)
     if (refusal !== undefined) return refusal
     const { name, party, parties, deadlineMs, rest, forward } = barrier
@@ -204,7 +224,7 @@ export class Arrivals {
   }
 
   /** A barrier, or one party of it, comes in; that it may has been decided. */
-  barrierArrives(turn: Turn, now: Timestamp, arrival: BarrierArrival): Taken | Refusal {
+  barrierArrives(turn: Turn, now: Timestamp, arrival: BarrierArrival): Taken {
     const queue = this.#queue
     const { name, bytes, terms, party } = arrival
     const sequence = queue.nextSequence
@@ -223,33 +243,32 @@ export class Arrivals {
       arrivals: [],
       deadlineAt: Number.POSITIVE_INFINITY,
     }
-    const bodies = gathering.arrivals.reduce((sum, { bytes: other }) => sum + other.length, bytes.length)
-    if (bodies > PARTIES_BYTES_MAX) {
-      return refuse(
-        'message-too-large',
-        `the bodies of all parties of "${name}" are above ${PARTIES_BYTES_MAX} bytes`,
-        { limit: 'parties_bytes', parties_bytes: PARTIES_BYTES_MAX },
-      )
-    }
     queue.nextSequence += 1
     queue.open.isDirty = true
     gathering.arrivals.push({ sequence, party: party.name, terms, bytes })
     gathering.deadlineAt = Math.min(gathering.deadlineAt, terms.deadlineAt ?? Number.POSITIVE_INFINITY)
     queue.barriers.gather(gathering)
-    turn.keep({
-      kind: 'partyArrived',
-      queue: queue.id,
-      sequence,
-      name,
-      count: party.count,
-      party: party.name,
-      at: now,
-      terms,
-      bytes,
-    })
+    this.#keepParty(turn, now, gathering, gathering.arrivals.length - 1)
     if (gathering.arrivals.length < gathering.count) return { sequence, batch: queue.open.number, duplicate: false }
     const barrier = this.placeGathered(turn, now, gathering)
     return { sequence: barrier.sequence, batch: barrier.batch, duplicate: false }
+  }
+
+  #keepParty(turn: Turn, at: Timestamp, { name, count, arrivals }: Gathering, index: number): void {
+    const { sequence, party, terms, bytes } = arrivals[index] as Gathering['arrivals'][number]
+    turn.keep({ kind: 'partyArrived', queue: this.#queue.id, sequence, name, count, party, at, terms, bytes })
+  }
+
+  /** Another deadline for a barrier whose parties are still coming: kept with those that named one, or with the first. */
+  setDeadline(turn: Turn, now: Timestamp, gathering: Gathering, deadlineAt: Timestamp): void {
+    const { arrivals } = gathering
+    const isNamed = arrivals.some(({ terms }) => terms.deadlineAt !== undefined)
+    arrivals.forEach((arrival, k) => {
+      if (isNamed ? arrival.terms.deadlineAt === undefined : k > 0) return
+      arrivals[k] = { ...arrival, terms: { ...arrival.terms, deadlineAt } }
+      this.#keepParty(turn, k === 0 ? gathering.startedAt : now, gathering, k)
+    })
+    this.#queue.barriers.gather({ ...gathering, deadlineAt })
   }
 
   /** Gives a barrier of several parties its place: behind everything that has come. */
@@ -301,8 +320,6 @@ export class Arrivals {
     next.isDirty = true
     queue.batches.push(next)
     queue.keepBarrier(turn, batch, barrier)
-    // A dead letter that came before its barrier was published is told to it now.
-    queue.endings.deadLettered(turn, now, batch)
     return { sequence, batch: batch.number, duplicate: false }
   }
 
@@ -327,14 +344,23 @@ export class Arrivals {
 }
 
 function mayJoin(gathering: Gathering, { name, party, parties }: IncomingBarrier): Refusal | 'duplicate' | undefined {
-  if (parties !== gathering.count) {
-    return refuse(
-      'barrier-mismatch',
-      `barrier "${name}" waits for ${gathering.count} parties, and this one says ${parties ?? 'none'}`,
-      { parties: gathering.count },
-    )
-  }
+  if (parties !== gathering.count || party === undefined) return mismatch(name, gathering.count, parties)
   return gathering.arrivals.some(arrival => arrival.party === party) ? 'duplicate' : undefined
+}
+
+function mayGrow({ name, arrivals }: Gathering, more: number): Refusal | undefined {
+  if (arrivals.reduce((sum, { bytes }) => sum + bytes.length, more) <= PARTIES_BYTES_MAX) return undefined
+  return refuse('message-too-large', `the bodies of all parties of "${name}" are above ${PARTIES_BYTES_MAX} bytes`, {
+    limit: 'parties_bytes',
+    parties_bytes: PARTIES_BYTES_MAX,
+  })
+}
+
+function mismatch(name: string | undefined, count: number, parties: number | undefined): Refusal {
+  const said = parties === undefined ? 'none' : `${parties}`
+  return refuse('barrier-mismatch', `barrier "${name}" is of ${count} parties, and this one says ${said}`, {
+    parties: count,
+  })
 }
 
 /** A plain run: never delivered, neither delayed nor expiring. */

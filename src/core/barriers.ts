@@ -125,15 +125,16 @@ export class Barriers {
     if (record.name !== undefined) this.#named.set(record.name, record.sequence)
   }
 
-  /** Lets go of the oldest record above `recordsMax`. */
-  forgetAbove(recordsMax: number): Sequence | undefined {
-    if (this.#records.size <= recordsMax) return undefined
-    const [sequence] = this.#records.keys()
-    if (sequence === undefined) return undefined
-    const name = this.#records.get(sequence)?.record.name
-    this.#records.delete(sequence)
-    if (name !== undefined) this.#named.delete(name)
-    return sequence
+  /** Lets go of the oldest records above `recordsMax`. */
+  forgetAbove(recordsMax: number): Sequence[] {
+    const forgotten: Sequence[] = []
+    for (const [sequence, { record }] of this.#records) {
+      if (this.#records.size <= recordsMax) break
+      this.#records.delete(sequence)
+      if (record.name !== undefined) this.#named.delete(record.name)
+      forgotten.push(sequence)
+    }
+    return forgotten
   }
 
   /** Records of the barriers that closed this batch or later ones, and how many of those are gone (B11). */

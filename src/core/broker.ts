@@ -1,13 +1,12 @@
 import type { WaitingBarrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
+import { DeadLetters } from './dead-letters.ts'
 import type {
   BarrierRecord,
+  BatchRest,
   BatchSummary,
-  DeadLetterOrigin,
   DeadReason,
-  EnqueuedRun,
   Fact,
-  ProducerAnswer,
   QueueId,
   Sequence,
   Timestamp,
@@ -16,10 +15,10 @@ import type {
 import { Forwarding } from './forwarding.ts'
 import { Heap } from './heap.ts'
 import { invariant } from './invariant.ts'
+import { NEW_PLACE, type NumberedPlace, type Numbering, Numbers } from './numbering.ts'
 import { DEFAULT_OPTIONS, type QueueOptions } from './options.ts'
-import { PRODUCERS_MAX, Producers, UNANSWERED_MAX } from './producers.ts'
-import type { Publish, PublishAnswer } from './publishing.ts'
-import { Queue, type QueueHost } from './queue.ts'
+import type { Incoming, Publish, PublishAnswer } from './publishing.ts'
+import { type DeadLetterPlace, Queue, type QueueHost } from './queue.ts'
 import { type Refusal, refuse } from './refusals.ts'
 import { Restoring } from './restoring.ts'
 import type { Run } from './run.ts'
@@ -27,13 +26,8 @@ import type { Claim, SettleHow, SettleResult } from './settling.ts'
 import { Subscription, type SubscriptionTerms } from './subscription.ts'
 import type { Turn } from './turn.ts'
 
-/** A producer's own numbering of what it publishes (P9). */
-export interface Numbering {
-  readonly producer: string
-  /** Of the first message. */
-  readonly number: number
-  readonly answeredUpTo: number
-}
+export type { Numbering } from './numbering.ts'
+export type { Claim } from './settling.ts'
 
 /** A publish carried by an ack. */
 export interface CarriedPublish {
@@ -47,22 +41,6 @@ export interface AtomicPart {
   readonly publish: Publish
   readonly count: number
   readonly numbering: Numbering | undefined
-}
-
-interface Place {
-  readonly repeated: number
-  readonly answers: PublishAnswer[]
-}
-
-const NEW_PLACE: Place = { repeated: 0, answers: [] }
-
-interface Move {
-  readonly from: Queue
-  readonly sequence: Sequence
-  readonly to: Queue
-  readonly bytes: number
-  readonly run: Omit<EnqueuedRun, 'count'>
-  readonly batch?: Batch
 }
 
 /** The answer to a settle, claim by claim; with a refusal nothing was done. */
@@ -89,17 +67,16 @@ export class Broker implements QueueHost {
   readonly #deadlines = new Heap<Queue>((a, b) => a.deadline < b.deadline)
   /** Queues that this turn has touched. */
   readonly #touched = new Set<Queue>()
-  readonly #publishedAt: (queue: QueueId, sequence: Sequence) => Timestamp | undefined
   #nextQueue: QueueId = 1
   #nextSubscription = 1
-  #producers = 0
-  #sweepAt: Timestamp = 0
   #isClean = true
+  readonly #numbers = new Numbers()
+  readonly #deadLetters: DeadLetters
   readonly #forwarding: Forwarding
   readonly #restoring = new Map<Queue, Restoring>()
 
   constructor(lookup: Partial<Lookup> = {}) {
-    this.#publishedAt = lookup.publishedAt ?? (() => undefined)
+    this.#deadLetters = new DeadLetters(this, lookup.publishedAt ?? (() => undefined))
     this.#forwarding = new Forwarding(this, lookup.forwarded ?? (bytes => bytes))
   }
 
@@ -127,17 +104,13 @@ export class Broker implements QueueHost {
 
   /** A queue that another one names is there from the start, so that it can be consumed (A7). */
   #declareNamed(turn: Turn, now: Timestamp, { deadLetter, forwardBarrier }: QueueOptions): void {
-    if (deadLetter !== undefined && deadLetter !== 'drop') this.#deadLetterQueue(turn, now, deadLetter)
+    if (deadLetter !== undefined && deadLetter !== 'drop') this.#deadLetters.queueNamed(turn, now, deadLetter)
     for (const name of forwardBarrier) if (!this.#byName.has(name)) this.declare(turn, now, name, DEFAULT_OPTIONS)
   }
 
-  /** One that is made because it is needed keeps what it gets: it has no dead letters of its own. */
-  #deadLetterQueue(turn: Turn, now: Timestamp, name: string): Queue {
-    return this.#byName.get(name) ?? this.declare(turn, now, name, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
-  }
-
-  #keepQueue(turn: Turn, { id, name, options, isPaused, declaredAt }: Queue): void {
-    turn.keep({ kind: 'queueDeclared', queue: id, name, options, paused: isPaused, at: declaredAt })
+  #keepQueue(turn: Turn, { id, name, options, isPaused, declaredAt, suspectBelow }: Queue): void {
+    const suspect = suspectBelow > 0 ? { suspectBelow } : {}
+    turn.keep({ kind: 'queueDeclared', queue: id, name, options, paused: isPaused, at: declaredAt, ...suspect })
   }
 
   /** New options: they count for what happens from now on, and reclassify nothing that is there. */
@@ -166,22 +139,23 @@ export class Broker implements QueueHost {
         { queue: user.name },
       )
     }
+    // Its dead letters are settled by that: nothing they hold waits for them any more; those that are out are found only
+    // as long as their subscriptions are there.
+    for (const run of queue.runs()) this.#deadLetters.gone(run)
     const why = refuse('queue-deleted', `queue "${queue.name}" was deleted`)
     for (const subscription of [...queue.consumers.all]) {
       subscription.isClosed = true
       queue.consumers.delete(subscription)
       turn.perform({ kind: 'cancelled', rests: turn.number, subscription, why })
     }
-    // Its dead letters are settled by that: nothing they hold waits for them any more.
-    for (const run of queue.runs()) if (run.origin !== undefined) this.deadLetterGone(run)
+    this.#forwarding.deleted(turn, now, queue)
     this.#byName.delete(queue.name)
     this.#byId.delete(queue.id)
     this.#deadlines.delete(queue)
     this.#touched.delete(queue)
-    this.#producers -= queue.producers.size
+    this.#numbers.deleted(queue)
     turn.keep({ kind: 'queueDeleted', queue: queue.id })
     turn.perform({ kind: 'queue-deleted', rests: turn.number, queue: queue.id })
-    this.#forwarding.deleted(turn, now, queue)
     this.#settleTouched(turn, now)
     return undefined
   }
@@ -214,22 +188,22 @@ export class Broker implements QueueHost {
     count: number,
     numbering: Numbering,
   ): PublishAnswer[] | Refusal | string {
-    const place = this.#placeOf(queue, numbering, count)
+    const place = this.#numbers.placeOf(queue, numbering, count)
     if (typeof place === 'string' || 'code' in place) return place
     const { answers: before, repeated } = place
     if (repeated === count) return before
     const fresh = repeated === 0 ? publish : { ...publish, incoming: skip(publish.incoming, repeated) }
     const answers = queue.arrivals.publish(turn, fresh)
-    this.#keepNumbers(turn, publish.now, queue, numbering, answers)
+    this.#numbers.keep(turn, publish.now, queue, numbering, answers)
     this.#end(turn, publish.now, queue)
     return [...before, ...answers]
   }
 
   /** Publishes to several queues, all or nothing (P4). Numbered parts that were taken before get their first answers. */
   publishAtomic(turn: Turn, parts: readonly AtomicPart[]): (readonly PublishAnswer[])[] | Refusal | string {
-    const places: Place[] = []
+    const places: NumberedPlace[] = []
     for (const { queue, count, numbering } of parts) {
-      const place = numbering === undefined ? NEW_PLACE : this.#placeOf(queue, numbering, count)
+      const place = numbering === undefined ? NEW_PLACE : this.#numbers.placeOf(queue, numbering, count)
       if (typeof place === 'string' || 'code' in place) return place
       places.push(place)
     }
@@ -237,50 +211,16 @@ export class Broker implements QueueHost {
     if (places.some(({ repeated }) => repeated > 0))
       return 'a part of an atomic publish was taken before, and another was not'
     const refusal = firstRefusal(parts)
-    return parts.map(({ queue, publish, count, numbering }) => {
-      const answers: PublishAnswer[] =
+    const answers = parts.map(({ queue, publish, count, numbering }) => {
+      const own: PublishAnswer[] =
         refusal === undefined ? queue.arrivals.publish(turn, publish) : [{ index: 0, count, refusal }]
-      if (numbering !== undefined) this.#keepNumbers(turn, publish.now, queue, numbering, answers)
-      this.#end(turn, publish.now, queue)
-      return answers
+      if (numbering !== undefined) this.#numbers.keep(turn, publish.now, queue, numbering, own)
+      this.#touched.add(queue)
+      return own
     })
-  }
-
-  /** How many of these numbers were taken before, with their first answers. */
-  #placeOf(queue: Queue, numbering: Numbering, count: number): Place | Refusal | string {
-    const { producers } = queue
-    const { producer, number, answeredUpTo } = numbering
-    const isKnown = producers.isKnown(producer)
-    // Of a producer that is new here, or has been forgotten, any number is the first.
-    const last = isKnown ? producers.last(producer) : number - 1
-    if (number > last + 1)
-      return `producer number ${number} in queue "${queue.name}" comes after ${last}: ${number - last - 1} are missing`
-    if (!isKnown && this.#producers >= PRODUCERS_MAX) {
-      return refuse('server-busy', `${PRODUCERS_MAX} producers are remembered already`, { limit: 'producers' })
-    }
-    const repeated = Math.min(count, last + 1 - number)
-    const answers = repeated > 0 ? repeatedAnswers(producers, producer, number, repeated) : []
-    if (typeof answers === 'string') return answers
-    if (repeated < count && number + count - 1 - answeredUpTo > UNANSWERED_MAX)
-      return `more than ${UNANSWERED_MAX} publishes of queue "${queue.name}" are unanswered`
-    return { repeated, answers }
-  }
-
-  #keepNumbers(
-    turn: Turn,
-    now: Timestamp,
-    queue: Queue,
-    { producer, number, answeredUpTo }: Numbering,
-    answers: readonly PublishAnswer[],
-  ): void {
-    if (!queue.producers.isKnown(producer)) this.#producers += 1
-    queue.producers.take(
-      turn,
-      producer,
-      answers.map(answer => keptAnswer(answer, number)),
-      answeredUpTo,
-      now,
-    )
+    // Only now: what one part sets going must not come between the messages of another.
+    this.#settleTouched(turn, parts[0]?.publish.now ?? 0)
+    return answers
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -294,14 +234,14 @@ export class Broker implements QueueHost {
   ): { subscription: Subscription; missed: number } {
     const subscription = new Subscription({ ...terms, id: this.#nextSubscription })
     this.#nextSubscription += 1
-    const missed = afterBatch === undefined ? 0 : queue.replay(turn, subscription, afterBatch)
+    const missed = afterBatch === undefined ? 0 : queue.releases.replay(turn, subscription, afterBatch)
     queue.consumers.add(subscription)
     this.#end(turn, now, queue)
     return { subscription, missed }
   }
 
   unsubscribe(turn: Turn, now: Timestamp, queue: Queue, subscription: Subscription, isGone: boolean): void {
-    queue.unsubscribe(turn, now, subscription, isGone)
+    queue.returns.unsubscribe(turn, now, subscription, isGone)
     this.#end(turn, now, queue)
   }
 
@@ -357,116 +297,66 @@ export class Broker implements QueueHost {
     return firstRefusal(carried)
   }
 
-  deadLetter(turn: Turn, now: Timestamp, queue: Queue, run: Run, reason: DeadReason, detail?: string): void {
-    const name = this.deadLetterName(queue)
-    if (name === undefined) {
-      queue.finish(turn, now, run, reason === 'expired' ? 'expired' : 'dropped')
-      queue.endings.deadLettered(turn, now, run.batch)
-      return
-    }
-    const target = this.#deadLetterQueue(turn, now, name)
-    const { batch, priority, group } = run
-    for (let k = 0; k < run.count; k += 1) {
-      const origin: DeadLetterOrigin = {
-        queue: queue.name,
-        queueId: queue.id,
-        sequence: run.first + k,
-        batch: batch.number,
-        attempts: run.attempts,
-        publishedAt: this.#publishedAt(queue.id, run.first + k) ?? now,
-        deadAt: now,
-        reason,
-        ...(detail === undefined ? {} : { detail }),
-        ...(priority === 0 ? {} : { priority }),
-        ...(group === undefined ? {} : { group }),
-      }
-      this.#move(turn, now, {
-        from: queue,
-        sequence: run.first + k,
-        to: target,
-        bytes: run.bytes / run.count,
-        run: { origin },
-      })
-      batch.holding += 1
-    }
-    queue.moved(turn, now, run, reason === 'expired' ? 'expired' : 'dead')
-  }
-
-  #move(turn: Turn, now: Timestamp, { from, sequence, to, bytes, run, batch }: Move): void {
-    const taken = to.arrivals.takeMoved(turn, now, { bytes, run, ...(batch === undefined ? {} : { batch }) })
-    turn.keep({
-      kind: 'moved',
-      queue: from.id,
-      sequence,
-      to: to.id,
-      toSequence: taken.sequence,
-      toBatch: taken.batch,
-      at: now,
-      run: { count: 1, ...run },
-    })
-    this.#touched.add(to)
-  }
-
-  deadLetterGone(run: Run): void {
-    const { origin } = run
-    const queue = origin === undefined ? undefined : this.#byId.get(origin.queueId)
-    const batch =
-      origin === undefined || queue === undefined ? undefined : queue.batches[origin.batch - queue.head.number]
-    if (queue === undefined || batch === undefined) return
-    batch.holding -= run.count
-    this.#touched.add(queue)
-  }
-
-  forward(turn: Turn, now: Timestamp, queue: Queue, barrier: WaitingBarrier, record: BarrierRecord): void {
-    this.#forwarding.released(turn, now, queue, barrier, record)
-  }
+  // ── what operators do ──────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Sends dead letters back to where they came from: with a new sequence number, in their batch while its barrier waits
-   * (B16), else in the open one.
+   * Empties a queue of what came before the sequence number `below` (A6), as far as one turn may; again until it is done.
+   *
+   * @returns how many messages went, those of the batches that were ended among them
    */
+  purge(
+    turn: Turn,
+    now: Timestamp,
+    queue: Queue,
+    wanted: { readonly leased: boolean; readonly below: Sequence },
+  ): { readonly count: number; readonly isDone: boolean } {
+    const purged = queue.endings.purge(turn, now, wanted)
+    this.#end(turn, now, queue)
+    return purged
+  }
+
+  /** Ends the batch of an unreleased barrier as cancelled (B13). `rest` absent: the barrier's own, else the queue's. */
+  cancel(turn: Turn, now: Timestamp, queue: Queue, barrier: string, rest?: BatchRest): Refusal | undefined {
+    const refusal = queue.endings.cancel(turn, now, barrier, rest)
+    this.#end(turn, now, queue)
+    return refusal
+  }
+
+  /** Gives an unreleased barrier another deadline, if its batch was not ended already. */
+  extend(turn: Turn, now: Timestamp, queue: Queue, barrier: string, deadlineAt: Timestamp): Refusal | undefined {
+    const refusal = queue.endings.extend(turn, now, barrier, deadlineAt)
+    this.#end(turn, now, queue)
+    return refusal
+  }
+
+  /** Sends dead letters back to where they came from; returns how many. */
   requeue(turn: Turn, now: Timestamp, from: Queue, sequences: readonly Sequence[]): number {
-    let count = 0
-    for (const sequence of sequences) {
-      const run = from.settling.takeOut(turn, sequence)
-      if (run === undefined) continue
-      const { origin } = run
-      const to = origin === undefined ? undefined : this.#byId.get(origin.queueId)
-      if (origin === undefined || to === undefined) {
-        from.put(run, now)
-        continue
-      }
-      count += 1
-      const batch = to.batches[origin.batch - to.head.number]
-      const { priority, group } = origin
-      const attributes = { ...(priority === undefined ? {} : { priority }), ...(group === undefined ? {} : { group }) }
-      if (batch !== undefined) {
-        batch[origin.reason === 'expired' ? 'expired' : 'dead'] -= 1
-        batch.isDirty = true
-      }
-      this.#move(turn, now, {
-        from,
-        sequence,
-        to,
-        bytes: run.bytes,
-        run: attributes,
-        ...(batch === undefined ? {} : { batch }),
-      })
-      from.givenBack(turn, now, run)
-    }
+    const count = this.#deadLetters.requeue(turn, now, from, sequences)
     this.#end(turn, now, from)
     return count
   }
 
   /** Where dead letters of a queue go; undefined: they are dropped. */
   deadLetterName(queue: Queue): string | undefined {
-    const { deadLetter } = queue.options
-    if (deadLetter === 'drop') return undefined
-    if (deadLetter !== undefined) return deadLetter
-    for (const other of this.#byName.values()) {
-      if (other !== queue && (other.options.deadLetter ?? `${other.name}.dead`) === queue.name) return undefined
-    }
-    return `${queue.name}.dead`
+    return this.#deadLetters.nameFor(queue)
+  }
+
+  // ── what queues ask ────────────────────────────────────────────────────────────────────────────────────────────
+
+  deadLetter(turn: Turn, now: Timestamp, queue: Queue, run: Run, reason: DeadReason, detail?: string): void {
+    this.#deadLetters.take(turn, now, queue, run, { reason, ...(detail === undefined ? {} : { detail }) })
+  }
+
+  deadLetterGone(run: Run): void {
+    this.#deadLetters.gone(run)
+  }
+
+  deadLettersOf(queue: Queue, batch: Batch): Iterable<DeadLetterPlace> {
+    return this.#deadLetters.of(queue, batch)
+  }
+
+  forward(turn: Turn, now: Timestamp, queue: Queue, barrier: WaitingBarrier, record: BarrierRecord): void {
+    this.#forwarding.released(turn, now, queue, barrier, record)
   }
 
   // ── time ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -476,25 +366,37 @@ export class Broker implements QueueHost {
     return this.#deadlines.first?.deadline ?? Number.POSITIVE_INFINITY
   }
 
+  /** Does what was due by now: in each queue once, and of the long works one step of one. Others come between (R9). */
   tick(turn: Turn, now: Timestamp): void {
+    const busy: Queue[] = []
+    for (const queue of this.#takeDue(now)) {
+      if (queue.isBusy) busy.push(queue)
+      else this.#tick(turn, now, queue)
+    }
+    const [next, ...later] = busy
+    if (next !== undefined) this.#tick(turn, now, next)
+    for (const queue of later) this.#schedule(queue)
+    this.#numbers.sweep(turn, now, this.#byName.values())
+  }
+
+  #tick(turn: Turn, now: Timestamp, queue: Queue): void {
+    queue.tick(turn, now)
+    this.#end(turn, now, queue)
+  }
+
+  /** Queues whose time has come; each is scheduled anew when it has settled down. */
+  #takeDue(now: Timestamp): Queue[] {
+    const due: Queue[] = []
     for (
       let queue = this.#deadlines.first;
       queue !== undefined && queue.deadline <= now;
       queue = this.#deadlines.first
     ) {
-      queue.tick(turn, now)
-      const wasSearching = queue.isSearching
-      this.#end(turn, now, queue)
-      // One step of a search a turn: others come between.
-      if (wasSearching) break
+      this.#deadlines.delete(queue)
+      queue.deadline = Number.POSITIVE_INFINITY
+      due.push(queue)
     }
-    if (now < this.#sweepAt) return
-    this.#sweepAt = now + Producers.sweepMs
-    this.#producers = 0
-    for (const queue of this.#byName.values()) {
-      queue.producers.sweep(turn, now)
-      this.#producers += queue.producers.size
-    }
+    return due
   }
 
   // ── restart ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -504,6 +406,7 @@ export class Broker implements QueueHost {
     else if (fact.kind === 'queueDeclared') {
       const queue = this.#add(fact.queue, fact.name, fact.options, fact.at)
       queue.isPaused = fact.paused
+      queue.suspectBelow = fact.suspectBelow ?? 0
     } else if (fact.kind === 'queueDeleted') {
       // The highest number ever used is told although its queue is gone: numbers are not used again.
       this.#nextQueue = Math.max(this.#nextQueue, fact.queue + 1)
@@ -522,16 +425,21 @@ export class Broker implements QueueHost {
     this.#restoring.clear()
     for (const queue of this.#byName.values()) {
       queue.dedupe.restored()
-      for (const run of queue.runs()) {
-        const origin = run.origin
-        const home = origin === undefined ? undefined : this.#byId.get(origin.queueId)
-        const batch =
-          origin === undefined || home === undefined ? undefined : home.batches[origin.batch - home.head.number]
-        if (batch !== undefined) batch.holding += run.count
+      if (!this.#isClean && queue.messages > 0) {
+        // Kept, so that a clean stop after this start does not make them forget it.
+        queue.suspectBelow = queue.nextSequence
+        this.#keepQueue(turn, queue)
       }
+      this.#numbers.restored(queue)
     }
+    this.#deadLetters.restored()
+    for (const queue of this.#byName.values()) this.#end(turn, now, queue)
+  }
+
+  /** Before the server ends in peace: what is out comes back untouched, and the next start knows that it was out. */
+  stop(turn: Turn, now: Timestamp): void {
     for (const queue of this.#byName.values()) {
-      this.#producers += queue.producers.size
+      queue.stop(turn, now)
       this.#end(turn, now, queue)
     }
   }
@@ -554,19 +462,29 @@ export class Broker implements QueueHost {
       this.#touched.delete(touched)
       if (!this.#byId.has(touched.id)) continue
       touched.settleDown(turn, now)
-      const deadline = touched.nextDeadline
-      if (deadline === touched.deadline) continue
-      touched.deadline = deadline
-      if (deadline === Number.POSITIVE_INFINITY) this.#deadlines.delete(touched)
-      else this.#deadlines.put(touched)
+      this.#schedule(touched)
     }
+  }
+
+  #schedule(queue: Queue): void {
+    const deadline = queue.nextDeadline
+    if (deadline === queue.deadline) return
+    queue.deadline = deadline
+    if (deadline === Number.POSITIVE_INFINITY) this.#deadlines.delete(queue)
+    else this.#deadlines.put(queue)
   }
 }
 
-/** Why these cannot all be published: the first reason. */
+/** Why these cannot all be published: the first reason. What goes to one queue is looked at together. */
 function firstRefusal(parts: readonly CarriedPublish[]): Refusal | undefined {
+  const incoming = new Map<Queue, { readonly pieces: Incoming[]; readonly now: Timestamp }>()
   for (const { queue, publish } of parts) {
-    const refusal = queue.arrivals.refusalIn(publish.incoming, publish.now)
+    const known = incoming.get(queue)
+    if (known === undefined) incoming.set(queue, { pieces: [...publish.incoming], now: publish.now })
+    else known.pieces.push(...publish.incoming)
+  }
+  for (const [queue, { pieces, now }] of incoming) {
+    const refusal = queue.arrivals.refusalIn(pieces, now)
     if (refusal !== undefined) return refusal
   }
   return undefined
@@ -579,38 +497,4 @@ function skip(incoming: Publish['incoming'], count: number): Publish['incoming']
     'the engine cuts a repeated publish where its new part begins',
   )
   return incoming.filter(piece => piece.index >= count)
-}
-
-/** First answers of numbers that were taken before. */
-function repeatedAnswers(
-  producers: Producers,
-  producer: string,
-  number: number,
-  count: number,
-): PublishAnswer[] | string {
-  const kept = producers.answers(producer, number, count)
-  const found = kept.reduce((sum, answer) => sum + answer.count, 0)
-  if (found !== count)
-    return `producer numbers ${number} to ${number + count - 1} were answered, and the client said it has the answers`
-  return kept.map(answer =>
-    answer.refusal === undefined
-      ? {
-          index: answer.first - number,
-          count: answer.count,
-          sequence: answer.sequence,
-          batch: answer.batch,
-          duplicate: false,
-        }
-      : {
-          index: answer.first - number,
-          count: answer.count,
-          refusal: refuse(answer.refusal as Refusal['code'], 'refused when it was first sent'),
-        },
-  )
-}
-
-function keptAnswer(answer: PublishAnswer, number: number): ProducerAnswer {
-  const { index, count } = answer
-  if ('refusal' in answer) return { first: number + index, count, sequence: 0, batch: 0, refusal: answer.refusal.code }
-  return { first: number + index, count, sequence: answer.sequence, batch: answer.batch }
 }

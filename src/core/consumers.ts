@@ -136,6 +136,11 @@ export class Consumers {
     this.join(subscription)
   }
 
+  /** Whose turn it is, of two that have room. */
+  before(a: Subscription, b: Subscription): boolean {
+    return RANK[this.#fairness](a, b)
+  }
+
   /** Into the line of its filter. */
   join(subscription: Subscription): void {
     const text = subscription.predicate?.text ?? ''

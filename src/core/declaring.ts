@@ -44,19 +44,6 @@ const READERS: Readonly<Record<string, Reader>> = {
 /** Options that were given, checked; what was not given is absent. */
 export type GivenOptions = Partial<QueueOptions>
 
-/** Options that this version takes but does not carry out yet: refused, for a setting without effect would be a lie. */
-const LATER: Partial<Record<keyof QueueOptions, (value: unknown) => boolean>> = {
-  semantics: value => value !== 'at-least-once',
-  onDead: value => value !== 'count',
-  forwardBarrier: value => (value as readonly string[]).length > 0,
-  group: value => value !== undefined,
-  acks: value => value !== 'holder',
-  messagesMax: value => value !== undefined,
-  bytesMax: value => value !== undefined,
-  overflow: value => value !== 'refuse',
-  dedupeWindowMs: value => value !== 0,
-}
-
 /** Reads options as people give them. */
 export function readOptions(input: Readonly<Record<string, unknown>>): GivenOptions | Refusal {
   const given: Record<string, unknown> = {}
@@ -65,24 +52,41 @@ export function readOptions(input: Readonly<Record<string, unknown>>): GivenOpti
     if (reader === undefined) return refuse('invalid-options', `there is no queue option "${option}"`, { option })
     const read = reader.read(value)
     if (isMisread(read)) return refuse('invalid-options', `${option}: ${read.problem}`, { option })
-    if (LATER[reader.key]?.(read) === true) {
-      return refuse('invalid-options', `${option}: ${JSON.stringify(value)} is not carried out by this version yet`, {
-        option,
-      })
-    }
     given[reader.key] = read
   }
   return given as GivenOptions
 }
 
-/** Defaults for what is not given; an option given as `none` goes. */
-export function withDefaults(given: GivenOptions): QueueOptions {
-  const options: Record<string, unknown> = { ...DEFAULT_OPTIONS }
+/** The options given, and for the others those that were there before; an option given as `none` goes. */
+export function withDefaults(given: GivenOptions, before: QueueOptions = DEFAULT_OPTIONS): QueueOptions {
+  const options: Record<string, unknown> = { ...before }
   for (const [key, value] of Object.entries(given)) {
     if (value === undefined) delete options[key]
     else options[key] = value
   }
   return options as unknown as QueueOptions
+}
+
+/** What cannot go together, in a sentence that says why. */
+export function contradictionIn(name: string, options: QueueOptions): Refusal | undefined {
+  const no = (option: string, why: string) => refuse('invalid-options', `${option}: ${why}`, { option })
+  if (options.semantics === 'at-most-once') {
+    const why = 'an at-most-once queue settles a message as it sends it, so there is nothing to come back'
+    if (options.leaseMs !== undefined) return no('lease', why)
+    if (options.deliveriesMax !== undefined) return no('deliveries_max', why)
+    if (options.retryDelay.baseMs > 0) return no('retry_delay', why)
+  }
+  if (options.deadLetter === name) return no('dead_letter', `${name} → ${name} goes round in a circle`)
+  if (options.deadLetter === 'drop' && options.onDead === 'hold') {
+    return no(
+      'on_dead',
+      'hold waits until a dead letter is dealt with, and with dead_letter = "drop" there is none to deal with',
+    )
+  }
+  if (options.deadLetter === 'drop' && options.overflow === 'dead-letter-oldest') {
+    return no('overflow', 'dead-letter-oldest needs a queue for dead letters, and dead_letter is "drop"')
+  }
+  return undefined
 }
 
 /** Names of the options given that differ from those of a queue; what was not given is not compared. */

@@ -2,7 +2,7 @@ import type { BatchNumber, QueueId, Sequence, Timestamp } from './facts.ts'
 import type { QueueOptions } from './options.ts'
 import type { Turn } from './turn.ts'
 
-interface Seen {
+export interface Seen {
   readonly sequence: Sequence
   readonly batch: BatchNumber
   readonly at: Timestamp
@@ -32,6 +32,8 @@ export class Dedupe {
   }
 
   remember(turn: Turn, id: string, seen: Seen): void {
+    // Behind the others, also if it was there before.
+    this.#seen.delete(id)
     this.#seen.set(id, seen)
     turn.keep({ kind: 'seen', queue: this.#queue, id, ...seen })
   }
@@ -47,7 +49,7 @@ export class Dedupe {
     for (const [id, seen] of sorted) this.#seen.set(id, seen)
   }
 
-  /** Lets go of ids whose window is over, at most `max` of them in one turn */
+  /** Lets go of ids whose window is over, at most `max` of them in one turn. */
   forget(turn: Turn, now: Timestamp, options: QueueOptions, max: number): void {
     let count = 0
     for (const [id, { at }] of this.#seen) {

@@ -1,4 +1,4 @@
-import type { Sequence, Timestamp } from './facts.ts'
+import type { Timestamp } from './facts.ts'
 import { Ordered } from './ordered.ts'
 import { compareDue, cutFront, type Run } from './run.ts'
 
@@ -20,15 +20,14 @@ export class Delayed {
     if (this.#runs.delete(run)) run.batch.delayed -= run.count
   }
 
-  /** Takes one message of a run out before its time. */
-  takeOne(run: Run, sequence: Sequence): Run {
+  /** Takes `count` messages of a run out before their time, from the message `offset` on. */
+  takePart(run: Run, offset: number, count: number): Run {
     this.take(run)
-    const offset = sequence - run.first
     if (offset > 0) this.add(cutFront(run, offset))
-    const one = run.count > 1 ? cutFront(run, 1) : run
-    if (one !== run) this.add(run)
-    one.dueAt = 0
-    return one
+    if (run.count === count) return run
+    const part = cutFront(run, count)
+    this.add(run)
+    return part
   }
 
   /** Takes out the next one whose time has come. */

@@ -24,8 +24,10 @@ export function dispatch(queue: Queue, turn: Turn, now: Timestamp): boolean {
     steps += 1
     return steps <= SEARCH_MAX
   }
-  queue.consumers.startDeal(batch.ready.messages)
-  while (batch.ready.messages > 0 && queue.leased < unackedMax) {
+  const hasExpired = () => (queue.expiring.first?.expiresAt ?? Number.POSITIVE_INFINITY) <= now
+  queue.consumers.startDeal(Math.min(batch.ready.messages, unackedMax - queue.leased))
+  // More has expired than one turn deals with: it must not go out meanwhile (D16).
+  while (batch.ready.messages > 0 && queue.leased < unackedMax && !hasExpired()) {
     const pick = pickNext(queue, batch, spend)
     if (pick === undefined) break
     const subscription = pick.line.heap.first
@@ -42,16 +44,16 @@ function pickNext(queue: Queue, batch: Batch, spend: () => boolean): Pick | unde
   for (const line of queue.consumers.lines.values()) {
     if (line.heap.first === undefined) continue
     const find = line.find(batch, spend)
-    if (find !== undefined) best = best === undefined ? { ...find, line } : better(best, { ...find, line })
+    if (find !== undefined) best = best === undefined ? { ...find, line } : better(queue, best, { ...find, line })
   }
   return best
 }
 
 /** The earlier of two, cut off where the other one begins; of two that begin together the one whose turn it is. */
-function better(a: Pick, b: Pick): Pick {
+function better(queue: Queue, a: Pick, b: Pick): Pick {
   const order = a.run === b.run ? a.offset - b.offset : compareRuns(a.run, b.run)
   if (order === 0) {
-    const isB = (b.line.heap.first as Subscription).share < (a.line.heap.first as Subscription).share
+    const isB = queue.consumers.before(b.line.heap.first as Subscription, a.line.heap.first as Subscription)
     return { ...(isB ? b : a), count: 1 }
   }
   const [earlier, later] = order < 0 ? [a, b] : [b, a]
@@ -78,6 +80,7 @@ function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscri
   queue.consumers.served(subscription)
   turn.perform({
     kind: 'deliver',
+    queue: queue.id,
     rests,
     subscription,
     delivery: held.delivery,

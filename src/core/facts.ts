@@ -147,6 +147,8 @@ export type Fact =
       readonly options: QueueOptions
       readonly paused: boolean
       readonly at: Timestamp
+      /** Messages below it were there at a stop that was not clean: each may have been delivered (D5). */
+      readonly suspectBelow?: Sequence
     }
   /** Everything of that queue goes. */
   | { readonly kind: 'queueDeleted'; readonly queue: QueueId }

@@ -33,16 +33,20 @@ export class Forwarding {
     this.#go(turn, now, { from, name, bytes, batches: [...(barrier.terms.batches ?? []), own], terms: barrier.terms })
   }
 
-  /** A queue that is deleted counts as a party that was cancelled, wherever somebody waits for it. */
+  /** A queue that is deleted counts as a party that was cancelled, wherever somebody waits for it. Called before it goes. */
   deleted(turn: Turn, now: Timestamp, from: Queue): void {
     const gone: BatchSummary = { queue: from.name, outcome: 'cancelled' }
-    for (const { name, bytes, terms } of from.barriers.waiting()) {
+    const goOn = (name: string | undefined, bytes: Uint8Array, terms: BarrierTerms) =>
       this.#go(turn, now, { from, name, bytes, batches: [...(terms.batches ?? []), gone], terms })
-    }
+    for (const { name, bytes, terms } of from.barriers.waiting()) goOn(name, bytes, terms)
+    for (const { name, arrivals } of from.barriers.gathering())
+      goOn(name, EMPTY_RECORD, Object.assign({}, ...arrivals.map(({ terms }) => terms)))
     for (const target of from.options.forwardBarrier.map(name => this.#broker.queue(name))) {
-      for (const { name, count, arrivals } of [...(target?.barriers.gathering() ?? [])]) {
-        if (target === undefined || arrivals.some(({ party }) => party === from.name)) continue
-        this.#arrive(turn, now, target, { from, name, bytes: EMPTY_RECORD, batches: [gone], terms: {} }, count)
+      for (const { name, arrivals } of [...(target?.barriers.gathering() ?? [])]) {
+        // What publishers gather there themselves does not wait for a queue.
+        const isForwarded = arrivals.some(({ terms }) => terms.batches !== undefined)
+        if (target === undefined || !isForwarded || arrivals.some(({ party }) => party === from.name)) continue
+        this.#arrive(turn, now, target, { from, name, bytes: EMPTY_RECORD, batches: [gone], terms: {} })
       }
     }
   }
@@ -50,23 +54,24 @@ export class Forwarding {
   #go(turn: Turn, now: Timestamp, going: Going): void {
     const { from, terms } = going
     for (const name of terms.forward ?? from.options.forwardBarrier) {
-      const target = this.#broker.queue(name) ?? this.#broker.declare(turn, now, name, DEFAULT_OPTIONS)
-      this.#arrive(turn, now, target, going, terms.forwardParties ?? this.#forwardersOf(target))
+      this.#arrive(turn, now, this.#broker.queue(name) ?? this.#broker.declare(turn, now, name, DEFAULT_OPTIONS), going)
     }
   }
 
-  #arrive(turn: Turn, now: Timestamp, target: Queue, { from, name, bytes, batches }: Going, count: number): void {
+  /** What the server moves is never refused (A7): where it can join nobody and its name is taken it goes on without one. */
+  #arrive(turn: Turn, now: Timestamp, target: Queue, { from, name, bytes, batches, terms }: Going): void {
     const { barriers } = target
     const gathering = name === undefined ? undefined : barriers.gatheringOf(name)
-    // What the server moves is never refused (A7): under a name that is taken over there it goes on without one.
-    const isTaken = name !== undefined && gathering === undefined && barriers.find(name) !== undefined
-    const isParty =
-      name !== undefined && !isTaken && count > 1 && (gathering === undefined || gathering.count === count)
+    const count = terms.forwardParties ?? gathering?.count ?? this.#forwardersOf(target)
+    const isAwaited =
+      gathering === undefined ||
+      (gathering.count === count && gathering.arrivals.every(({ party }) => party !== from.name))
+    const isTaken = name !== undefined && (!isAwaited || barriers.find(name) !== undefined)
     target.arrivals.barrierArrives(turn, now, {
       name: isTaken ? undefined : name,
       bytes: this.#forwarded(bytes, batches),
       terms: { batches },
-      ...(isParty ? { party: { name: from.name, count } } : {}),
+      ...(name !== undefined && !isTaken && count > 1 ? { party: { name: from.name, count } } : {}),
     })
     this.#broker.touch(target)
   }

@@ -4,29 +4,55 @@ import type { Run } from './run.ts'
 interface Group {
   /** Ready, delayed or leased, like any message. */
   head: Run
-  /** By sequence number. */
   readonly waiting: Ordered<Run>
+}
+
+function bySequence(a: Run, b: Run): number {
+  return a.first - b.first
 }
 
 /** The groups of a batch: of each the head may go out, and the others wait behind it (D15). Runs of groups are of one message. */
 export class Groups {
   readonly #groups = new Map<string, Group>()
+  /** What waits, of all groups: the oldest is the first that a full queue lets go. */
+  readonly #waiting = new Ordered<Run>(bySequence)
+  #bytes = 0
+
   /** Messages that wait behind a head. */
-  messages = 0
+  get messages(): number {
+    return this.#waiting.size
+  }
+
+  /** Bytes of their bodies. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** The oldest that waits. */
+  get first(): Run | undefined {
+    return this.#waiting.first
+  }
+
+  /** The one that waits and has this number. */
+  find(sequence: number): Run | undefined {
+    const run = this.#waiting.ceiling({ first: sequence } as Run)
+    return run?.first === sequence ? run : undefined
+  }
 
   /** Takes a message of a group in. @returns true when it is the head now, and goes where heads go */
   enter(run: Run): boolean {
     const name = run.group as string
     const group = this.#groups.get(name)
     run.isHead = group === undefined
-    if (group === undefined) this.#groups.set(name, { head: run, waiting: new Ordered((a, b) => a.first - b.first) })
+    if (group === undefined) this.#groups.set(name, { head: run, waiting: new Ordered(bySequence) })
     else this.#wait(group, run)
     return run.isHead
   }
 
   #wait(group: Group, run: Run): void {
     group.waiting.add(run)
-    this.messages += run.count
+    this.#waiting.add(run)
+    this.#bytes += run.bytes
   }
 
   /** The head is gone for good. @returns the one that follows it */
@@ -43,13 +69,11 @@ export class Groups {
     return run
   }
 
-  head(name: string): Run | undefined {
-    return this.#groups.get(name)?.head
-  }
-
   /** Takes one out that waits. */
   take(run: Run): void {
-    if (this.#groups.get(run.group as string)?.waiting.delete(run) === true) this.messages -= run.count
+    if (this.#groups.get(run.group as string)?.waiting.delete(run) !== true) return
+    this.#waiting.delete(run)
+    this.#bytes -= run.bytes
   }
 
   /**
@@ -60,25 +84,26 @@ export class Groups {
   join(earlier: Groups): Run[] {
     const demoted: Run[] = []
     for (const [name, { head, waiting }] of earlier.#groups) {
-      const group = this.#groups.get(name)
+      let group = this.#groups.get(name)
       if (group === undefined) {
-        this.#groups.set(name, { head, waiting })
-        for (const run of waiting) this.messages += run.count
-        continue
+        group = { head, waiting: new Ordered(bySequence) }
+        this.#groups.set(name, group)
+      } else {
+        group.head.isHead = false
+        demoted.push(group.head)
+        this.#wait(group, group.head)
+        group.head = head
       }
-      group.head.isHead = false
-      demoted.push(group.head)
-      this.#wait(group, group.head)
-      group.head = head
       for (const run of waiting) this.#wait(group, run)
     }
     earlier.#groups.clear()
-    earlier.messages = 0
+    for (let run = earlier.#waiting.first; run !== undefined; run = earlier.#waiting.first) earlier.#waiting.delete(run)
+    earlier.#bytes = 0
     return demoted
   }
 
-  /** Everything that waits, group by group. */
-  *[Symbol.iterator](): Generator<Run, void, undefined> {
-    for (const { waiting } of this.#groups.values()) yield* waiting
+  /** Everything that waits, by sequence number. */
+  [Symbol.iterator](): Iterator<Run> {
+    return this.#waiting[Symbol.iterator]()
   }
 }

@@ -53,6 +53,8 @@ export type PublishAnswer =
       readonly sequence: Sequence
       readonly batch: BatchNumber
       readonly duplicate: boolean
+      /** May be told before it is on disk: it was asked for as `accepted`, and its numbers are reserved. */
+      readonly isEarly?: boolean
     }
   | { readonly index: number; readonly count: number; readonly refusal: Refusal }
 

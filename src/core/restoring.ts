@@ -11,6 +11,8 @@ export class Restoring {
   readonly #isClean: boolean
   /** Where to look for a message of which only the number is known. */
   readonly #priorities = new Set<number>()
+  /** Delayed by what was published. */
+  readonly #hidden = new Set<Run>()
   #isFirst = true
 
   /** @param isClean the stop before was: else every message may have been delivered (D5) */
@@ -68,7 +70,7 @@ export class Restoring {
           run.attempts = fact.attempts
           run.delivered = true
           run.dueAt = fact.dueAt ?? 0
-          queue.put(run, now)
+          if (run.group === undefined || run.isHead) queue.put(run, now)
         }
         break
       default:
@@ -79,8 +81,7 @@ export class Restoring {
   #messages(fact: Extract<Fact, { kind: 'enqueued' }>, now: Timestamp): void {
     const queue = this.#queue
     // What is live and of a released batch, or of one ended with `carry`, was carried to the next (B13).
-    let batch = this.#batchAt(Math.max(fact.batch, this.#isFirst ? 0 : queue.head.number))
-    while (batch.barrier?.ended?.rest === 'carry') batch = this.#batchAt(batch.number + 1)
+    const batch = queue.endings.heir(this.#batchAt(Math.max(fact.batch, this.#isFirst ? 0 : queue.head.number)))
     let first = fact.first
     for (const arrived of fact.runs ?? [{ count: fact.count }]) {
       const { count, priority = 0, group, origin, dueAt = 0, expiresAt = Number.POSITIVE_INFINITY } = arrived
@@ -92,25 +93,33 @@ export class Restoring {
         origin,
         expiresAt,
         dueAt,
-        delivered: !this.#isClean,
+        delivered: !this.#isClean || first + count <= queue.suspectBelow,
       }
       run.bytes = Math.round(((fact.bodyBytes ?? 0) * count) / fact.count)
       queue.messages += count
       queue.bytes += run.bytes
-      while (run.group !== undefined && run.count > 1) queue.put(cutFront(run, 1), now)
-      queue.put(run, now)
       first += count
+      const suspects = queue.suspectBelow - run.first
+      if (this.#isClean && suspects > 0 && suspects < run.count) {
+        const front = cutFront(run, suspects)
+        front.delivered = true
+        this.#put(front, now)
+      }
+      while (run.group !== undefined && run.count > 1) this.#put(cutFront(run, 1), now)
+      this.#put(run, now)
     }
     queue.nextSequence = Math.max(queue.nextSequence, first)
   }
 
-  /** Takes restored messages out again, by their numbers. */
+  #put(run: Run, now: Timestamp): void {
+    this.#queue.put(run, now)
+    if (run.dueAt > now && (run.group === undefined || run.isHead)) this.#hidden.add(run)
+  }
+
+  /** Takes restored messages out again, by their numbers; those that wait behind the head of a group stay where they are. */
   *#take(first: Sequence, count: number): Generator<Run, void, undefined> {
     const end = first + count
-    for (const run of this.#outOfSight(first, end)) {
-      this.#queue.delayed.take(run)
-      yield run
-    }
+    yield* this.#outOfSight(first, end)
     for (const { ready } of this.#queue.batches) {
       for (const priority of this.#priorities) {
         const probe = { priority, first } as Run
@@ -128,10 +137,24 @@ export class Restoring {
     }
   }
 
-  /** Restored as delayed by what was published, or as waiting in a group. */
-  #outOfSight(first: Sequence, end: Sequence): Run[] {
-    const isMeant = (run: Run) => run.first >= first && run.first + run.count <= end
-    return [...this.#queue.delayed].filter(isMeant)
+  /**
+   * Restored as delayed by what was published, or as waiting in a group. Few are: a message comes back after its delay,
+   * and as the head of its group.
+   */
+  *#outOfSight(first: Sequence, end: Sequence): Generator<Run, void, undefined> {
+    const { delayed, batches } = this.#queue
+    for (const run of this.#hidden) {
+      if (run.first >= end || run.first + run.count <= first) continue
+      const from = Math.max(first, run.first)
+      yield delayed.takePart(run, from - run.first, Math.min(end, run.first + run.count) - from)
+    }
+    for (const { groups } of batches) {
+      if (groups.messages === 0) continue
+      for (let sequence = first; sequence < end; sequence += 1) {
+        const run = groups.find(sequence)
+        if (run !== undefined) yield run
+      }
+    }
   }
 
   /** The batch of this number, made with all between it and those that are there. */

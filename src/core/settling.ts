@@ -103,7 +103,7 @@ export class Settling {
       this.#extend(held, now + how.leaseMs)
       return
     }
-    queue.takeBack(held)
+    queue.returns.takeBack(held)
     if (held.isSpent) return
     const { run } = held
     switch (how.kind) {
@@ -111,7 +111,7 @@ export class Settling {
         queue.finish(turn, now, run, 'acked')
         break
       case 'nack':
-        queue.fail(turn, now, run, how.delayMs)
+        queue.returns.fail(turn, now, run, how.delayMs)
         break
       case 'release':
         queue.giveBack(turn, now, run, 0)
@@ -154,32 +154,46 @@ export class Settling {
     })
   }
 
-  /** Takes one live message out of wherever it is; whoever has its lease is told. Looks at every run: for rare acts. */
+  /** Takes one live message out of wherever it is; whoever has its lease is told. */
   takeOut(turn: Turn, sequence: Sequence): Run | undefined {
     const queue = this.#queue
-    const isIn = (run: Run) => sequence >= run.first && sequence < run.first + run.count
     for (const batch of queue.batches) {
-      for (const run of batch.ready) if (isIn(run)) return batch.ready.take(run, sequence - run.first, 1)
-      for (const run of batch.groups) {
-        if (!isIn(run)) continue
-        batch.groups.take(run)
-        if (run.expiresAt !== Number.POSITIVE_INFINITY) queue.expiring.delete(run)
-        return run
-      }
+      const ready = batch.ready.find(sequence)
+      if (ready !== undefined) return batch.ready.take(ready, sequence - ready.first, 1)
+      const waiting = batch.groups.find(sequence)
+      if (waiting === undefined) continue
+      queue.takeWaiting(waiting)
+      return waiting
     }
-    for (const run of queue.delayed) if (isIn(run)) return queue.delayed.takeOne(run, sequence)
+    for (const run of queue.delayed)
+      if (isIn(run, sequence)) return queue.delayed.takePart(run, sequence - run.first, 1)
     const held = this.leaseOf(sequence)
     if (held === undefined) return undefined
     queue.loseLease(turn, held)
     return held.run
   }
 
+  /** The live run that one message is part of, wherever it is. */
+  find(sequence: Sequence): Run | undefined {
+    for (const { ready, groups } of this.#queue.batches) {
+      const run = ready.find(sequence) ?? groups.find(sequence)
+      if (run !== undefined) return run
+    }
+    for (const run of this.#queue.delayed) if (isIn(run, sequence)) return run
+    for (const { run, isSpent } of this.#queue.heldRuns()) if (!isSpent && isIn(run, sequence)) return run
+    return undefined
+  }
+
   /** The lease of one message, cut to it. */
   leaseOf(sequence: Sequence): Held | undefined {
     for (const { run, subscription, delivery, isSpent } of this.#queue.heldRuns()) {
-      if (isSpent || sequence < run.first || sequence >= run.first + run.count) continue
+      if (isSpent || !isIn(run, sequence)) continue
       return this.pieces(subscription, delivery + (sequence - run.first), 1)[0]
     }
     return undefined
   }
+}
+
+function isIn(run: Run, sequence: Sequence): boolean {
+  return sequence >= run.first && sequence < run.first + run.count
 }

@@ -7,6 +7,7 @@ export type Effect =
   /** Messages next to one another, alike, numbered from `delivery` in their subscription. */
   | {
       readonly kind: 'deliver'
+      readonly queue: QueueId
       readonly rests: TurnNumber
       readonly subscription: Subscription
       readonly delivery: number

@@ -131,6 +131,7 @@ export class Engine implements Door {
   async close(): Promise<void> {
     if (this.#state === 'ready') {
       this.#state = 'closing'
+      this.run((turn, now) => this.broker.stop(turn, now))
       for (const party of [...this.#parties.values()]) party.end(refuse('shutting-down', 'the server is shutting down'))
     }
     this.#alarm.set(Number.POSITIVE_INFINITY)

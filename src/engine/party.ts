@@ -87,7 +87,7 @@ export class Party implements Peer {
     const answers = this.#publish(command)
     if (typeof answers === 'string') this.end(refuse('invalid-request', answers))
     else if (isRefusal(answers)) this.#soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
-    else if (command.confirm === 'accepted') this.#soon(() => answered(answers))
+    else if (command.confirm === 'accepted' && answers.every(isEarly)) this.#soon(() => answered(answers))
     else this.#answer(() => answered(answers))
   }
 
@@ -610,6 +610,11 @@ export class Party implements Peer {
       if (!this.#isClosed) reply()
     })
   }
+}
+
+/** Whether an answer may be given before the disk: a number that is told is never given again (P3). */
+function isEarly(answer: PublishAnswer): boolean {
+  return 'refusal' in answer || answer.isEarly === true
 }
 
 function timedOut(queue: string, barrier: string): Refusal {
