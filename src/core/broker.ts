@@ -1,17 +1,8 @@
 import type { WaitingBarrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
+import type { AtomicPart, CarriedPublish, Lookup, SettleAnswer } from './commands.ts'
 import { DeadLetters } from './dead-letters.ts'
-import type {
-  BarrierRecord,
-  BatchRest,
-  BatchSummary,
-  DeadReason,
-  Fact,
-  QueueId,
-  Sequence,
-  Timestamp,
-  TurnNumber,
-} from './facts.ts'
+import type { BarrierRecord, BatchRest, DeadReason, Fact, QueueId, Sequence, Timestamp, TurnNumber } from './facts.ts'
 import { Forwarding } from './forwarding.ts'
 import { Heap } from './heap.ts'
 import { invariant } from './invariant.ts'
@@ -22,41 +13,13 @@ import { type DeadLetterPlace, Queue, type QueueHost } from './queue.ts'
 import { type Refusal, refuse } from './refusals.ts'
 import { Restoring } from './restoring.ts'
 import type { Run } from './run.ts'
-import type { Claim, SettleHow, SettleResult } from './settling.ts'
+import type { Claim, SettleHow } from './settling.ts'
 import { Subscription, type SubscriptionTerms } from './subscription.ts'
 import type { Turn } from './turn.ts'
 
+export type { AtomicPart, CarriedPublish, SettleAnswer } from './commands.ts'
 export type { Numbering } from './numbering.ts'
 export type { Claim } from './settling.ts'
-
-/** A publish carried by an ack. */
-export interface CarriedPublish {
-  readonly queue: Queue
-  readonly publish: Publish
-}
-
-/** One queue's part of an atomic publish. */
-export interface AtomicPart {
-  readonly queue: Queue
-  readonly publish: Publish
-  readonly count: number
-  readonly numbering: Numbering | undefined
-}
-
-/** The answer to a settle, claim by claim; with a refusal nothing was done. */
-export interface SettleAnswer {
-  readonly results: readonly (readonly SettleResult[])[]
-  readonly refusal?: Refusal
-  readonly published?: readonly PublishAnswer[]
-}
-
-/** What the core needs of messages and does not keep. */
-export interface Lookup {
-  /** When a live message came in. */
-  readonly publishedAt: (queue: QueueId, sequence: Sequence) => Timestamp | undefined
-  /** The record of a barrier as it goes on: with its name, and what is known of the batches it has closed. */
-  readonly forwarded: (bytes: Uint8Array, batches: readonly BatchSummary[]) => Uint8Array
-}
 
 /** Queues by name, and what touches more than one of them. Commands go through here so that every turn ends settled. */
 export class Broker implements QueueHost {

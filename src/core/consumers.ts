@@ -123,14 +123,17 @@ export class Consumers {
   readonly all: Set<Subscription> = new Set()
   readonly lines: Map<string, Line> = new Map()
   readonly #fairness: QueueOptions['fairness']
+  readonly #prefetchBytes: number
   #served = 0
 
-  constructor(fairness: QueueOptions['fairness']) {
+  constructor({ fairness, prefetchBytes }: Pick<QueueOptions, 'fairness' | 'prefetchBytes'>) {
     this.#fairness = fairness
+    this.#prefetchBytes = prefetchBytes
   }
 
   add(subscription: Subscription): void {
     this.all.add(subscription)
+    subscription.bytesMax = this.#prefetchBytes
     // Whoever comes new waits its turn behind those who were served before it, as in a line of people.
     subscription.served = this.#served
     this.join(subscription)
@@ -198,11 +201,12 @@ export class Consumers {
     line.heap.delete(subscription)
   }
 
-  /** The same subscriptions under another rule of fairness. */
-  rebuilt(fairness: QueueOptions['fairness']): Consumers {
-    const consumers = new Consumers(fairness)
+  /** The same subscriptions under other options. */
+  rebuilt(options: QueueOptions): Consumers {
+    const consumers = new Consumers(options)
     for (const subscription of this.all) {
       this.leave(subscription)
+      subscription.prefetch = Math.min(subscription.prefetch, options.prefetchMax)
       consumers.add(subscription)
     }
     return consumers

@@ -32,7 +32,13 @@ export function dispatch(queue: Queue, turn: Turn, now: Timestamp): boolean {
     if (pick === undefined) break
     const subscription = pick.line.heap.first
     invariant(subscription !== undefined, 'a line is picked only if somebody in it has room')
-    const count = Math.min(unackedMax - queue.leased, queue.consumers.portion(pick.line, subscription, pick.count))
+    const portion = queue.consumers.portion(pick.line, subscription, pick.count)
+    const count = Math.min(unackedMax - queue.leased, portion, subscription.fitting(pick.run))
+    if (count === 0) {
+      subscription.isHeavy = true
+      queue.consumers.changed(subscription)
+      continue
+    }
     deliver(queue, turn, now, subscription, batch.ready.take(pick.run, pick.offset, count))
   }
   return steps > SEARCH_MAX
@@ -70,6 +76,7 @@ function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscri
   subscription.lastRests = rests
   subscription.next += run.count
   subscription.used += run.count
+  subscription.bytes += run.bytes
   subscription.held.add(held)
   if (deadline !== Number.POSITIVE_INFINITY) queue.leases.add(held)
   if (isSpent) run.batch.spent += run.count

@@ -104,7 +104,7 @@ export class Queue implements HeapItem {
       terms.host.forward(turn, now, this, barrier, record),
     )
     this.batches = [this.newBatch(0)]
-    this.consumers = new Consumers(terms.options.fairness)
+    this.consumers = new Consumers(terms.options)
     this.producers = new Producers(terms.id)
     this.dedupe = new Dedupe(terms.id)
   }
@@ -150,12 +150,8 @@ export class Queue implements HeapItem {
   }
 
   update(options: QueueOptions): void {
-    const { fairness } = this.options
     this.options = options
-    if (options.fairness !== fairness) this.consumers = this.consumers.rebuilt(options.fairness)
-    for (const subscription of this.consumers.all) {
-      if (subscription.prefetch > options.prefetchMax) this.consumers.setPrefetch(subscription, options.prefetchMax)
-    }
+    this.consumers = this.consumers.rebuilt(options)
   }
 
   // ── where messages are ─────────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,8 @@ export class Returns {
     const { subscription, run } = held
     subscription.held.delete(held)
     if (held.deadline !== Number.POSITIVE_INFINITY) queue.leases.delete(held)
+    subscription.bytes -= run.bytes
+    subscription.isHeavy = false
     if (!subscription.isPull) subscription.used -= run.count
     if (held.isSpent) run.batch.spent -= run.count
     else {

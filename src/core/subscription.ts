@@ -64,6 +64,11 @@ export class Subscription {
   prefetch: number
   /** Deliveries it has not settled; of a pull all it ever got. */
   used = 0
+  /** Of the bodies it has, and the most they may be. */
+  bytes = 0
+  bytesMax: number = Number.POSITIVE_INFINITY
+  /** The next message does not fit: nothing more until something was settled. */
+  isHeavy = false
   /** Delivery number of the next. */
   next = 1
   /** The socket is full: nothing goes out until it has drained (D11). */
@@ -91,7 +96,15 @@ export class Subscription {
   }
 
   get room(): number {
-    return this.isStalled || this.isClosed ? 0 : Math.max(0, this.prefetch - this.used)
+    if (this.isStalled || this.isClosed || this.isHeavy) return 0
+    return Math.max(0, this.prefetch - this.used)
+  }
+
+  /** How many messages of a run fit into the bytes it may have; one always does when it has nothing. */
+  fitting(run: Run): number {
+    if (this.bytes + run.bytes <= this.bytesMax) return run.count
+    const fitting = Math.max(0, Math.floor(((this.bytesMax - this.bytes) * run.count) / run.bytes))
+    return fitting === 0 && this.bytes <= 0 ? 1 : fitting
   }
 
   /** Share of its credit that is used, 0 … 1. */

@@ -1,9 +1,7 @@
-import type { AtomicPart, CarriedPublish } from '../core/broker.ts'
 import type { BarrierRecord, Sequence } from '../core/facts.ts'
-import type { Incoming, PublishAnswer } from '../core/publishing.ts'
+import type { PublishAnswer } from '../core/publishing.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
-import type { Claim, SettleHow } from '../core/settling.ts'
 import type { BarrierView, QueueView } from '../core/snapshot.ts'
 import type { Predicate, Subscription } from '../core/subscription.ts'
 import type { Effect } from '../core/turn.ts'
@@ -18,7 +16,6 @@ import type {
   DeadLetterChoice,
   Delivery,
   Holdout,
-  Messages,
   MessageView,
   Outbox,
   Peer,
@@ -29,18 +26,14 @@ import type {
   QueueOptionsInput,
   SettleAnswer,
   SettleCommand,
-  SettleResult,
   SubscribeCommand,
   Subscribed,
   SubscriptionId,
   TokenSettle,
 } from './peer.ts'
+import { Publishing } from './publishing.ts'
 import { Pulls } from './pulls.ts'
-
-/** Bytes of an atomic publish, together (P4). */
-const ATOMIC_BYTES_MAX: number = 16 * 1024 * 1024
-/** What an ack carries is never refused for want of room: else a full queue could never drain (A4). */
-const UNLIMITED = { messages: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+import { Settles } from './settles.ts'
 
 type SubscriptionEffect = Extract<Effect, { readonly subscription: Subscription }>
 
@@ -59,6 +52,8 @@ export class Party implements Peer {
   readonly #pulls: Pulls
   readonly #inspection: Inspection
   readonly #operations: Operations
+  readonly #publishing: Publishing
+  readonly #settles: Settles
   readonly #waits = new Set<() => void>()
   #isStalled = false
   #isClosed = false
@@ -68,6 +63,13 @@ export class Party implements Peer {
     this.id = terms.id
     this.identity = terms.identity
     this.outbox = terms.outbox
+    this.#publishing = new Publishing(terms.engine, terms.identity.producer)
+    this.#settles = new Settles({
+      engine: terms.engine,
+      publishing: this.#publishing,
+      answer: reply => this.#answer(reply),
+      soon: reply => this.#soon(reply),
+    })
     this.#inspection = new Inspection(terms.engine)
     this.#operations = new Operations({
       engine: terms.engine,
@@ -84,97 +86,22 @@ export class Party implements Peer {
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {
-    const answers = this.#publish(command)
+    const answers = this.#refusal() ?? this.#publishing.publish(command)
     if (typeof answers === 'string') this.end(refuse('invalid-request', answers))
     else if (isRefusal(answers)) this.#soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
     else if (command.confirm === 'accepted' && answers.every(isEarly)) this.#soon(() => answered(answers))
     else this.#answer(() => answered(answers))
   }
 
-  /** @returns a sentence when the producer's numbers are out of turn */
-  #publish(command: PublishCommand): PublishAnswer[] | Refusal | string {
-    const queue = this.#refusal() ?? this.#engine.findOrCreate(command.queue)
-    if (isRefusal(queue)) return queue
-    const { producer } = this.identity
-    const { number } = command
-    const repeated =
-      producer === undefined || number === undefined ? 0 : Math.max(0, queue.producers.last(producer) + 1 - number)
-    const incoming = this.#read(queue, command, {
-      isDedupeAsked: command.dedupe === true,
-      cutAt: repeated,
-      isLimited: true,
-    })
-    if (isRefusal(incoming)) return incoming
-    return this.#engine.run((turn, now) => {
-      const publish = { incoming, now, isAccepted: command.confirm === 'accepted', isAtomic: command.atomic === true }
-      if (producer === undefined || number === undefined) return this.#engine.broker.publish(turn, queue, publish)
-      const numbering = { producer, number, answeredUpTo: command.answeredUpTo ?? 0 }
-      return this.#engine.broker.publishNumbered(turn, queue, publish, command.count, numbering)
-    })
-  }
-
-  #read(queue: Queue, messages: Messages, how: { isDedupeAsked: boolean; cutAt: number; isLimited: boolean }) {
-    const { limits, intake } = this.#engine
-    if (messages.count < 1 || messages.count > limits.frameMessagesMax) {
-      return refuse(
-        'invalid-request',
-        `a publish has from 1 to ${limits.frameMessagesMax} messages, this one ${messages.count}`,
-      )
-    }
-    const { dedupe, name, options } = queue
-    const target = {
-      name,
-      options,
-      expressions: this.#engine.expressions(queue),
-      room: how.isLimited ? queue.room : UNLIMITED,
-      isSeen: (id: string) => dedupe.find(id) !== undefined,
-    }
-    return intake.read(target, { bytes: messages.bytes, count: messages.count, ...how })
-  }
-
   publishAtomic(
     parts: readonly PublishCommand[],
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
   ): void {
-    const answers = this.#publishAtomic(parts)
+    const answers = this.#refusal() ?? this.#publishing.publishAtomic(parts)
     if (typeof answers === 'string') this.end(refuse('invalid-request', answers))
     else if (isRefusal(answers))
       this.#soon(() => answered(parts.map(({ count }) => [{ index: 0, count, refusal: answers }])))
     else this.#answer(() => answered(answers))
-  }
-
-  #publishAtomic(parts: readonly PublishCommand[]): (readonly PublishAnswer[])[] | Refusal | string {
-    const { limits } = this.#engine
-    const count = parts.reduce((sum, part) => sum + part.count, 0)
-    const bytes = parts.reduce((sum, part) => sum + part.bytes.length, 0)
-    if (count > limits.frameMessagesMax || bytes > ATOMIC_BYTES_MAX) {
-      return refuse(
-        'message-too-large',
-        `an atomic publish has at most ${limits.frameMessagesMax} messages and ${ATOMIC_BYTES_MAX} bytes`,
-        { limit: 'atomic_publish' },
-      )
-    }
-    const taken: Omit<AtomicPart, 'publish'>[] = []
-    const incoming: Incoming[][] = []
-    for (const part of parts) {
-      const queue = this.#refusal() ?? this.#engine.findOrCreate(part.queue)
-      if (isRefusal(queue)) return queue
-      const pieces = this.#read(queue, part, { isDedupeAsked: part.dedupe === true, cutAt: 0, isLimited: true })
-      if (isRefusal(pieces)) return pieces
-      incoming.push(pieces)
-      taken.push({ queue, count: part.count, numbering: this.#numberingOf(part) })
-    }
-    return this.#engine.run((turn, now) =>
-      this.#engine.broker.publishAtomic(
-        turn,
-        taken.map((part, k) => ({ ...part, publish: { incoming: incoming[k] ?? [], now } })),
-      ),
-    )
-  }
-
-  #numberingOf({ number, answeredUpTo = 0 }: PublishCommand): AtomicPart['numbering'] {
-    const { producer } = this.identity
-    return producer === undefined || number === undefined ? undefined : { producer, number, answeredUpTo }
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -203,8 +130,8 @@ export class Party implements Peer {
         command.afterBatch,
       ),
     )
-    subscription.isStalled = this.#isStalled
     this.#subscriptions.set(command.subscription, { queue, subscription })
+    if (this.#isStalled) this.#stallOne(queue, subscription, true)
     return { batch: queue.head.number, barriersMissed: missed }
   }
 
@@ -305,12 +232,14 @@ export class Party implements Peer {
   #stall(isStalled: boolean): void {
     if (this.#isStalled === isStalled) return
     this.#isStalled = isStalled
-    for (const { queue, subscription } of this.#subscriptions.values()) {
-      this.#change(queue, () => {
-        subscription.isStalled = isStalled
-        queue.consumers.changed(subscription)
-      })
-    }
+    for (const { queue, subscription } of this.#subscriptions.values()) this.#stallOne(queue, subscription, isStalled)
+  }
+
+  #stallOne(queue: Queue, subscription: Subscription, isStalled: boolean): void {
+    this.#change(queue, () => {
+      subscription.isStalled = isStalled
+      queue.consumers.changed(subscription)
+    })
   }
 
   #change(queue: Queue, change: () => void): void {
@@ -327,45 +256,7 @@ export class Party implements Peer {
       return
     }
     const claims = [{ subscription: found.subscription, deliveries: command.deliveries }]
-    this.#settle(found.queue, claims, command.how, command.publish, answered)
-  }
-
-  #settle(
-    queue: Queue,
-    claims: readonly Claim[],
-    how: SettleHow,
-    publish: readonly Messages[] | undefined,
-    answered: ((answer: SettleAnswer) => void) | undefined,
-  ): void {
-    const carried = this.#carried(publish ?? [])
-    if (isRefusal(carried)) {
-      this.#soon(() => answered?.({ results: [], refusal: carried }))
-      return
-    }
-    const answer = this.#engine.run((turn, now) =>
-      this.#engine.broker.settle(
-        turn,
-        now,
-        queue,
-        claims,
-        how,
-        carried.map(({ queue: target, incoming }): CarriedPublish => ({ queue: target, publish: { incoming, now } })),
-      ),
-    )
-    if (answered === undefined) return
-    this.#answer(() => answered({ ...answer, results: answer.results.flat() }))
-  }
-
-  #carried(publish: readonly Messages[]) {
-    const carried = []
-    for (const messages of publish) {
-      const queue = this.#engine.find(messages.queue)
-      if (isRefusal(queue)) return queue
-      const incoming = this.#read(queue, messages, { isDedupeAsked: false, cutAt: 0, isLimited: false })
-      if (isRefusal(incoming)) return incoming
-      carried.push({ queue, incoming })
-    }
-    return carried
+    this.#settles.settle(found.queue, claims, command.how, command.publish, answered)
   }
 
   // ── pulls ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -382,46 +273,7 @@ export class Party implements Peer {
   }
 
   settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void): void {
-    const queue = this.#engine.find(command.queue)
-    if (isRefusal(queue)) {
-      this.#soon(() => answered({ results: [], refusal: queue }))
-      return
-    }
-    // One claim a token, so that the results come back in their order.
-    const claims: Claim[] = []
-    const places: (SettleResult | undefined)[] = []
-    for (const { leaseToken } of command.deliveries) {
-      const named = this.#engine.tokens.read(leaseToken, queue)
-      if (typeof named === 'string') {
-        places.push(named)
-        continue
-      }
-      places.push(undefined)
-      claims.push({ subscription: named.subscription, deliveries: [{ first: named.delivery, count: 1 }] })
-    }
-    const lost = places.findIndex(place => place !== undefined)
-    if (lost >= 0 && (command.publish?.length ?? 0) > 0) {
-      const refusal = refuse(
-        places[lost] === 'already-settled' ? 'already-settled' : 'lease-lost',
-        `the lease token of delivery ${lost} holds nothing; nothing was published`,
-        { index: lost },
-      )
-      this.#soon(() => answered({ results: [], refusal }))
-      return
-    }
-    this.#settle(queue, claims, command.how, command.publish, answer => {
-      if (answer.refusal !== undefined) {
-        answered(answer)
-        return
-      }
-      const settled = answer.results[Symbol.iterator]()
-      const results = places.map((place, index) => ({
-        first: index,
-        count: 1,
-        result: place ?? settled.next().value?.result ?? ('unknown' as const),
-      }))
-      answered({ ...answer, results })
-    })
+    this.#settles.settleTokens(command, answered)
   }
 
   // ── queues and barriers ────────────────────────────────────────────────────────────────────────────────────────

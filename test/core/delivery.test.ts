@@ -193,6 +193,17 @@ test('D8: with prefetch 0 a subscription gets barriers only', () => {
     .gives('keep m1 acked', 'keep eof released: clean', 'ann gets barrier eof', 'bob gets barrier eof', 'released eof')
 })
 
+test('D8: no more than prefetch_bytes of bodies are out at a subscription, but always one message', () => {
+  const orders = scenario({ prefetchBytes: 25 })
+  orders.subscribe('ann')
+  // Bodies of 10 bytes each.
+  orders.publish('m1', 'm2', 'm3', 'm4').gives('keep m1 m2 m3 m4', 'ann gets m1 m2')
+  orders.ack('ann', 'm1').gives('keep m1 acked', 'ann gets m3')
+  const small = scenario({ prefetchBytes: 5 })
+  small.subscribe('ann')
+  small.publish('m1', 'm2').gives('keep m1 m2', 'ann gets m1')
+})
+
 test('D11: a socket that is full stops deliveries to its connection alone', () => {
   const orders = scenario()
   orders.subscribe('ann')
