@@ -1,10 +1,10 @@
 import { readFileSync, writeSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { FRAME_MESSAGES_MAX } from '@sluice/protocol'
-import { type QueueConfig, queueConfigError, type ServerConfig } from './config/config.ts'
+import type { ServerConfig } from './config/config.ts'
+import { applyQueues } from './config/queues.ts'
 import { type Clock, realClock, virtualClock } from './engine/clock.ts'
 import { Engine } from './engine/engine.ts'
-import { isRefusal } from './engine/expressions.ts'
 import { Pressure } from './engine/pressure.ts'
 import type { Journal, JournalFailure } from './journal/journal.ts'
 import { openLmdbJournal } from './journal/lmdb/lmdb-journal.ts'
@@ -56,7 +56,9 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
   try {
     await engine.open()
     await pressure.watch()
-    for (const queue of config.queues) applyConfig(engine, queue, log)
+    applyQueues(engine, config.queues, ({ queue, changed, place }) =>
+      log.info('queue-updated', { queue, changed: JSON.stringify(changed), place }),
+    )
     const version = packageVersion()
     const http = createHttpServer(engine, {
       version,
@@ -117,16 +119,6 @@ export async function startMemoryServer(options: { readonly virtualClock?: boole
       for (let k = 0; k < 4; k += 1) await new Promise(resolve => setImmediate(resolve))
     },
   }
-}
-
-/** Declares a queue as the file says; one that was declared otherwise is changed, for the file is what people edit. */
-function applyConfig(engine: Engine, queue: QueueConfig, log: Log): void {
-  const declared = engine.declare(queue.name, queue.options)
-  if (!isRefusal(declared)) return
-  if (declared.code !== 'queue-mismatch') throw queueConfigError(queue, declared)
-  const updated = engine.update(queue.name, queue.options)
-  if (isRefusal(updated)) throw queueConfigError(queue, updated)
-  log.info('queue-updated', { queue: queue.name, detail: declared.detail, place: queue.place })
 }
 
 async function spaceOf(folder: string): Promise<{ freeBytes: number; totalBytes: number }> {

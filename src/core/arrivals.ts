@@ -63,12 +63,12 @@ export class Arrivals {
     let waiting = barriers.waitingCount
     for (const piece of incoming) {
       if (piece.kind === 'refused') return piece.refusal
-      if (piece.kind === 'messages') {
-        if (piece.id === undefined || this.#seen(piece.id, now) !== undefined) continue
+      if (piece.id !== undefined) {
+        if (ids.has(piece.id) || this.#seen(piece.id, now) !== undefined) continue
         ids.add(piece.id)
         if (dedupe.size + ids.size > options.dedupeMax) return this.#memoryFull()
-        continue
       }
+      if (piece.kind === 'messages') continue
       const { name } = piece.barrier
       const refusal = this.mayPublishBarrier(piece.barrier, piece.bytes.length)
       if (refusal === 'duplicate') continue
@@ -84,15 +84,19 @@ export class Arrivals {
 
   #take(turn: Turn, publish: Publish, incoming: Incoming, batch: Batch | undefined): Taken | Refusal {
     if (incoming.kind === 'refused') return incoming.refusal
-    if (incoming.kind === 'barrier') return this.#publishBarrier(turn, publish.now, incoming.bytes, incoming.barrier)
+    const come = () =>
+      incoming.kind === 'barrier'
+        ? this.#publishBarrier(turn, publish.now, incoming.bytes, incoming.barrier)
+        : this.#enqueue(turn, publish, incoming, batch ?? this.#queue.open)
     const { dedupe, options } = this.#queue
     const { id } = incoming
-    if (id === undefined) return this.#enqueue(turn, publish, incoming, batch ?? this.#queue.open)
+    if (id === undefined) return come()
     const seen = this.#seen(id, publish.now)
     if (seen !== undefined) return { sequence: seen.sequence, batch: seen.batch, duplicate: true }
     if (dedupe.size >= options.dedupeMax) return this.#memoryFull()
-    const taken = this.#enqueue(turn, publish, incoming, batch ?? this.#queue.open)
-    dedupe.remember(turn, id, { sequence: taken.sequence, batch: taken.batch, at: publish.now })
+    const taken = come()
+    // What is refused leaves no id behind.
+    if (!('code' in taken)) dedupe.remember(turn, id, { sequence: taken.sequence, batch: taken.batch, at: publish.now })
     return taken
   }
 

@@ -15,16 +15,19 @@ interface Reader {
 /** Every option of a queue, by the name that people type, with what it takes. */
 const READERS: Readonly<Record<string, Reader>> = {
   semantics: { key: 'semantics', read: oneOf('at-least-once', 'at-most-once') },
-  barrier: { key: 'barrier', read: text },
+  barrier: { key: 'barrier', read: orNone(text) },
   barriers_max: { key: 'barriersMax', read: count(1) },
   barrier_records: { key: 'barrierRecords', read: count(1) },
   on_dead: { key: 'onDead', read: oneOf('count', 'hold', 'fail') },
   deadline_rest: { key: 'deadlineRest', read: oneOf('carry', 'dead-letter', 'drop') },
   forward_barrier: { key: 'forwardBarrier', read: names },
-  filter: { key: 'filter', read: text },
-  priority: { key: 'priority', read: text },
-  group: { key: 'group', read: text },
-  lease: { key: 'leaseMs', read: value => (value === 'none' ? undefined : atLeast(parseDuration(value), 1, value)) },
+  filter: { key: 'filter', read: orNone(text) },
+  priority: { key: 'priority', read: orNone(text) },
+  group: { key: 'group', read: orNone(text) },
+  lease: {
+    key: 'leaseMs',
+    read: value => (value === 'none' || value === null ? undefined : atLeast(parseDuration(value), 1, value)),
+  },
   acks: { key: 'acks', read: oneOf('holder', 'any') },
   prefetch_max: { key: 'prefetchMax', read: count(1, 65_535) },
   prefetch_bytes: { key: 'prefetchBytes', read: parseSize },
@@ -32,10 +35,10 @@ const READERS: Readonly<Record<string, Reader>> = {
   fairness: { key: 'fairness', read: oneOf('proportional', 'round-robin', 'fast') },
   deliveries_max: { key: 'deliveriesMax', read: orNone(count(1)) },
   retry_delay: { key: 'retryDelay', read: retryDelay },
-  dead_letter: { key: 'deadLetter', read: value => (value === 'drop' ? value : name(value)) },
+  dead_letter: { key: 'deadLetter', read: orNone(value => (value === 'drop' ? value : name(value))) },
   expiration: { key: 'expirationMs', read: orNone(value => atLeast(parseDuration(value), 1, value)) },
   messages_max: { key: 'messagesMax', read: orNone(count(1)) },
-  bytes_max: { key: 'bytesMax', read: orNone(parseSize) },
+  bytes_max: { key: 'bytesMax', read: orNone(value => atLeast(parseSize(value), 1, value)) },
   overflow: { key: 'overflow', read: oneOf('refuse', 'drop-oldest', 'dead-letter-oldest') },
   dedupe_window: { key: 'dedupeWindowMs', read: parseDuration },
   dedupe_max: { key: 'dedupeMax', read: count(1) },
@@ -143,11 +146,11 @@ function count(min: number, max: number = COUNT_MAX): Read {
 }
 
 function orNone(read: Read): Read {
-  return value => (value === 'none' ? undefined : read(value))
+  return value => (value === 'none' || value === null ? undefined : read(value))
 }
 
 function atLeast(read: number | Misread, min: number, value: unknown): number | Misread {
-  return typeof read === 'number' && read < min ? misread(value, `at least ${min} ms`) : read
+  return typeof read === 'number' && read < min ? misread(value, `at least ${min}`) : read
 }
 
 function name(value: unknown): unknown | Misread {
@@ -157,6 +160,7 @@ function name(value: unknown): unknown | Misread {
 }
 
 function names(value: unknown): unknown | Misread {
+  if (value === 'none' || value === null) return []
   if (!Array.isArray(value)) return name(value) instanceof Object ? misread(value, 'a list of queue names') : [value]
   return value.map(name).find(isMisread) ?? value
 }

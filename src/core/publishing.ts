@@ -41,6 +41,8 @@ export type Incoming =
       readonly count: 1
       readonly bytes: Uint8Array
       readonly barrier: IncomingBarrier
+      /** Message id, on a queue with a dedupe window. */
+      readonly id?: string
     }
   | { readonly kind: 'refused'; readonly index: number; readonly count: number; readonly refusal: Refusal }
 

@@ -154,6 +154,13 @@ export class Queue implements HeapItem {
     this.consumers = this.consumers.rebuilt(options)
   }
 
+  /** Messages that a purge takes: of the waiting batches all, of the open one what is not out, or that too. */
+  purgeable(isLeasedToo: boolean): number {
+    const { open } = this
+    const live = this.batches.reduce((sum, batch) => sum + batch.live, 0)
+    return isLeasedToo ? live : live - open.leased
+  }
+
   // ── where messages are ─────────────────────────────────────────────────────────────────────────────────────────
 
   /** Messages come in. */

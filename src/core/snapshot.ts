@@ -104,7 +104,14 @@ export function viewBarrier(queue: Queue, barrier: WaitingBarrier | BarrierRecor
   const common = { ...(name === undefined ? {} : { name }), sequence, batch, publishedAt }
   if ('releasedAt' in barrier)
     return { ...common, state: 'released', progress: progressOfRecord(barrier), record: barrier }
-  return { ...common, state: 'waiting', progress: progressOf(queue.batchAt(batch), now) }
+  const { deadlineAt, parties } = barrier.terms
+  return {
+    ...common,
+    state: 'waiting',
+    progress: progressOf(queue.batchAt(batch), now),
+    ...(deadlineAt === undefined ? {} : { deadlineAt }),
+    ...(parties === undefined ? {} : { parties: { count: parties.count, arrived: parties.arrived } }),
+  }
 }
 
 /** Of a barrier whose parties are still coming: the number of the party that came last, and the open batch. */

@@ -1,4 +1,5 @@
 import { BARRIER_BODY_BYTES_MAX, MessageCursor, type MessageProperties, ProtocolError } from '@sluice/protocol'
+import { badName } from '../core/declaring.ts'
 import type { QueueOptions } from '../core/options.ts'
 import type { Incoming, IncomingRun } from '../core/publishing.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
@@ -78,9 +79,15 @@ export class Intake {
           properties?.barrier !== undefined ||
           (subject !== undefined && expressions.barrier?.matches(subject) === true)
         ) {
-          const problem = barrierProblem(properties, bodyBytes)
+          const problem = barrierProblem(target.name, properties, bodyBytes)
           if (problem === undefined)
-            stretches.addBarrier(index, cursor.recordStart, cursor.bodyEnd, properties?.barrier ?? {})
+            stretches.addBarrier(
+              index,
+              cursor.recordStart,
+              cursor.bodyEnd,
+              properties?.barrier ?? {},
+              options.dedupeWindowMs > 0 ? properties?.messageId : undefined,
+            )
           else stretches.refuse(index, problem)
           continue
         }
@@ -94,6 +101,7 @@ export class Intake {
           bytes -= bodyBytes
           if (messages < 0 || bytes < 0) {
             stretches.refuse(index, queueFull(target, messages < 0 ? 'messages_max' : 'bytes_max'))
+            messages += 1
             bytes += bodyBytes
             continue
           }
@@ -160,7 +168,11 @@ function queueFull({ name, options }: IntakeTarget, limit: 'messages_max' | 'byt
   return refuse('queue-full', `queue "${name}" is full: ${limit} is ${value}`, { limit, [limit]: value })
 }
 
-function barrierProblem(properties: MessageProperties | undefined, bodyBytes: number): Refusal | undefined {
+function barrierProblem(
+  queue: string,
+  properties: MessageProperties | undefined,
+  bodyBytes: number,
+): Refusal | undefined {
   if (bodyBytes > BARRIER_BODY_BYTES_MAX) {
     return refuse(
       'message-too-large',
@@ -173,6 +185,10 @@ function barrierProblem(properties: MessageProperties | undefined, bodyBytes: nu
   }
   if (properties?.delayMs !== undefined && properties.delayMs > 0)
     return refuse('invalid-message', 'a barrier cannot be delayed')
+  for (const name of properties?.barrier?.forward ?? []) {
+    const problem = name === queue ? 'a barrier is not forwarded to the queue it is in' : badName(name)
+    if (problem !== undefined) return refuse('invalid-message', `forward "${name}": ${problem}`)
+  }
   return undefined
 }
 
@@ -221,10 +237,17 @@ class Stretches {
     this.#done.push({ kind: 'messages', index, count: 1, bytes: this.#bytes.subarray(start, stop), runs: [run], id })
   }
 
-  addBarrier(index: number, start: number, stop: number, barrier: NonNullable<MessageProperties['barrier']>): void {
+  addBarrier(
+    index: number,
+    start: number,
+    stop: number,
+    barrier: NonNullable<MessageProperties['barrier']>,
+    id: string | undefined,
+  ): void {
     this.end()
     // A copy: a barrier is kept in memory as long as it waits and longer, and must not hold the frame it came in.
-    this.#done.push({ kind: 'barrier', index, count: 1, bytes: this.#bytes.slice(start, stop), barrier })
+    const bytes = this.#bytes.slice(start, stop)
+    this.#done.push({ kind: 'barrier', index, count: 1, bytes, barrier, ...(id === undefined ? {} : { id }) })
   }
 
   refuse(index: number, refusal: Refusal): void {

@@ -40,12 +40,10 @@ export class Operations {
       return
     }
     const below = queue.nextSequence
-    let purged = 0
+    // What goes is what is there now: turns of others carry out a part of it.
+    const purged = queue.purgeable(isLeasedToo)
     const step = () => {
-      const { count, isDone } = this.#engine.run((turn, now) =>
-        broker.purge(turn, now, queue, { leased: isLeasedToo, below }),
-      )
-      purged += count
+      const { isDone } = this.#engine.run((turn, now) => broker.purge(turn, now, queue, { leased: isLeasedToo, below }))
       if (isDone) this.#answer(() => answered({ purged }))
       else later(step)
     }

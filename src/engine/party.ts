@@ -87,7 +87,7 @@ export class Party implements Peer {
 
   publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {
     const answers = this.#refusal() ?? this.#publishing.publish(command)
-    if (typeof answers === 'string') this.end(refuse('invalid-request', answers))
+    if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
     else if (isRefusal(answers)) this.#soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
     else if (command.confirm === 'accepted' && answers.every(isEarly)) this.#soon(() => answered(answers))
     else this.#answer(() => answered(answers))
@@ -98,7 +98,7 @@ export class Party implements Peer {
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
   ): void {
     const answers = this.#refusal() ?? this.#publishing.publishAtomic(parts)
-    if (typeof answers === 'string') this.end(refuse('invalid-request', answers))
+    if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
     else if (isRefusal(answers))
       this.#soon(() => answered(parts.map(({ count }) => [{ index: 0, count, refusal: answers }])))
     else this.#answer(() => answered(answers))
@@ -310,7 +310,9 @@ export class Party implements Peer {
     how: { readonly leased: boolean },
     answered: (answer: { readonly purged: number } | Refusal) => void,
   ): void {
-    this.#operations.purge(name, how.leased, answered)
+    const refusal = this.#refusal()
+    if (refusal === undefined) this.#operations.purge(name, how.leased, answered)
+    else this.#soon(() => answered(refusal))
   }
 
   operate(
@@ -327,11 +329,15 @@ export class Party implements Peer {
     choice: DeadLetterChoice,
     answered: (answer: { readonly requeued: number } | Refusal) => void,
   ): void {
-    this.#operations.requeue(choice, answered)
+    const refusal = this.#refusal()
+    if (refusal === undefined) this.#operations.requeue(choice, answered)
+    else this.#soon(() => answered(refusal))
   }
 
   purgeDeadLetters(choice: DeadLetterChoice, answered: (answer: { readonly purged: number } | Refusal) => void): void {
-    this.#operations.purgeDead(choice, answered)
+    const refusal = this.#refusal()
+    if (refusal === undefined) this.#operations.purgeDead(choice, answered)
+    else this.#soon(() => answered(refusal))
   }
 
   cancelBarrier(

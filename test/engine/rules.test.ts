@@ -342,3 +342,49 @@ test('updated options count from then on, and a file at the start may change the
   await soon()
   expect(ann.take()).toContain('1: lost 1+1')
 })
+
+test('P5: a barrier with a message id that was seen is confirmed with the first one, and is not put twice', async () => {
+  const { ann, journal } = await withQueue({ dedupe_window: '1h' })
+  const eof = ['', { messageId: 'eof-1', barrier: {} }] as const
+  ann.peer.publish({ queue: 'q', ...records([eof, eof]) }, answers =>
+    ann.heard.push(
+      answers
+        .map(answer => ('refusal' in answer ? answer.refusal.code : `${answer.sequence} ${answer.duplicate}`))
+        .join(),
+    ),
+  )
+  journal.commitAll()
+  expect(ann.take()).toEqual(['1 false,1 true'])
+  expect(ann.peer.barriers('q')).toHaveLength(1)
+})
+
+test('B15, P8: a barrier is not forwarded to its own queue, nor to what is no name', async () => {
+  const { ann, journal } = await withQueue()
+  ann.publish('q', [
+    ['', { barrier: { forward: ['q'] } }],
+    ['', { barrier: { forward: ['$x'] } }],
+    ['', { barrier: { forward: ['r'] } }],
+  ])
+  journal.commitAll()
+  expect(ann.take()).toEqual(['refused 0: invalid-message', 'refused 1: invalid-message', 'confirmed 2 as 1'])
+})
+
+test('an option given as none goes back to its default', async () => {
+  const { engine } = await withQueue({ barrier: '/eof = 1', dead_letter: 'morgue', group: 'property' })
+  expect(engine.update('q', { barrier: 'none', dead_letter: null, group: 'none' })).toMatchObject({ name: 'q' })
+  const queue = engine.find('q')
+  expect('options' in queue && queue.options).not.toHaveProperty('barrier')
+  expect('options' in queue && queue.options).not.toHaveProperty('deadLetter')
+})
+
+test('A6: what a purge answers is what was there, also when others carry out a part of it', async () => {
+  const { ann, journal, clock } = await withQueue()
+  ann.publish('q', [...Array.from({ length: 4_500 }, (_, k) => `m${k}`), ['', { barrier: {} }]])
+  journal.commitAll()
+  ann.take()
+  ann.peer.purge('q', { leased: false }, say(ann))
+  clock.advance(1)
+  clock.advance(1)
+  await settle(journal)
+  expect(ann.take()).toEqual(['{"purged":4500}'])
+})
