@@ -52,7 +52,7 @@ export const HEARTBEAT_MS_MAX = 120_000
 /** Deepest nesting of lists and maps in a general value. */
 export const VALUE_DEPTH_MAX = 8
 /** Most entries of one list or map in a general value: the parties of a barrier are one list. */
-export const VALUE_ENTRIES_MAX: number = BARRIER_PARTIES_MAX
+export const VALUE_ENTRIES_MAX = 100_000
 /** Most entries of all lists and maps of a general value together: it bounds what a frame can cost in memory. */
 export const VALUE_ENTRIES_TOTAL_MAX = 1_048_576
 /** Most subscriptions of one connection. */
