@@ -401,10 +401,9 @@ export class Broker implements QueueHost {
 
   /** Before the server ends in peace: what is out comes back untouched, and the next start knows that it was out. */
   stop(turn: Turn, now: Timestamp): void {
-    for (const queue of this.#byName.values()) {
-      queue.stop(turn, now)
-      this.#end(turn, now, queue)
-    }
+    // All of them before any settles down: what one gives to another must not go out there.
+    for (const queue of this.#byName.values()) queue.stop(turn, now)
+    for (const queue of [...this.#byName.values()]) this.#end(turn, now, queue)
   }
 
   // ── the end of a turn ──────────────────────────────────────────────────────────────────────────────────────────

@@ -149,7 +149,7 @@ export class Endings {
     from.published -= count
     to.published += count
     to.carried += count
-    to.firstPublishedAt ??= from.firstPublishedAt
+    to.firstPublishedAt = earliest(to.firstPublishedAt, from.firstPublishedAt)
     from.isDirty = true
     to.isDirty = true
   }
@@ -238,4 +238,8 @@ export class Endings {
 
 function alreadyEnded({ name, ended }: WaitingBarrier): Refusal {
   return refuse('invalid-request', `the batch of barrier "${name ?? ''}" was ended already: ${ended?.outcome}`)
+}
+
+function earliest(a: Timestamp | undefined, b: Timestamp | undefined): Timestamp | undefined {
+  return a === undefined || (b !== undefined && b < a) ? b : a
 }

@@ -103,9 +103,11 @@ export class Returns {
     const queue = this.#queue
     subscription.isClosed = true
     queue.consumers.delete(subscription)
+    // At most once: nothing is to be settled, and a pull has no use for credit, so it is back with the answer (B18).
+    for (const held of [...subscription.held]) if (held.isSpent) this.takeBack(held)
     for (const held of queue.settling.pieces(subscription, sent + 1, subscription.next - sent - 1)) {
       this.takeBack(held)
-      if (!held.isSpent) queue.place(turn, held.run, now)
+      queue.place(turn, held.run, now)
     }
     if (subscription.held.size > 0) queue.pulls.add(subscription)
   }

@@ -49,21 +49,39 @@ export class Settling {
   }
 
   settle(turn: Turn, now: Timestamp, subscription: Subscription, settle: Settle): SettleResult[] {
-    const results: SettleResult[] = []
-    for (const { first, count } of settle.deliveries) {
-      let at = first
-      for (const held of this.pieces(subscription, first, count)) {
-        if (held.delivery > at)
-          results.push(...this.#unheld(turn, now, subscription, at, held.delivery - at, settle.how))
-        const { delivery, isSpent } = held
-        const size = held.run.count
-        this.#settlePiece(turn, now, held, settle.how)
-        results.push({ first: delivery, count: size, result: isSpent ? 'already-settled' : DONE[settle.how.kind] })
-        at = delivery + size
-      }
-      if (at < first + count) results.push(...this.#unheld(turn, now, subscription, at, first + count - at, settle.how))
-    }
+    const results = settle.deliveries.flatMap(({ first, count }) =>
+      this.#settleRange(turn, now, subscription, { first, count }, settle.how),
+    )
     this.#queue.consumers.changed(subscription)
+    return results
+  }
+
+  #settleRange(
+    turn: Turn,
+    now: Timestamp,
+    subscription: Subscription,
+    { first, count }: { readonly first: number; readonly count: number },
+    how: SettleHow,
+  ): SettleResult[] {
+    const results: SettleResult[] = []
+    const end = first + count
+    let at = first
+    for (const held of this.pieces(subscription, first, count)) {
+      if (held.delivery > at) {
+        results.push(...this.#unheld(turn, now, subscription, at, held.delivery - at, how))
+        // An ack of a lost delivery may have taken its message out of a later one of these (D7): they are looked up anew.
+        if (this.#queue.options.acks === 'any') {
+          const rest = { first: held.delivery, count: end - held.delivery }
+          return [...results, ...this.#settleRange(turn, now, subscription, rest, how)]
+        }
+      }
+      const { delivery, isSpent } = held
+      const size = held.run.count
+      this.#settlePiece(turn, now, held, how)
+      results.push({ first: delivery, count: size, result: isSpent ? 'already-settled' : DONE[how.kind] })
+      at = delivery + size
+    }
+    if (at < end) results.push(...this.#unheld(turn, now, subscription, at, end - at, how))
     return results
   }
 

@@ -149,3 +149,27 @@ test('R1, R6: attempts are known after a restart for which the clock was set bac
   expect(orders.queue.head).toMatchObject({ leased: 1 })
   expect([...(orders.consumers.get('bob')?.held ?? [])]).toMatchObject([{ run: { attempts: 1, delivered: true } }])
 })
+
+test('R2, D5: while the server stops nobody gets anything, not even a dead letter that the stop makes', () => {
+  const orders = scenario()
+  const dead = orders.on('orders.dead', { deadLetter: 'drop' })
+  dead.subscribe('bob')
+  orders.publishEach([['m1', { ttl: '1s' }]])
+  orders.subscribe('ann').gives('ann gets m1')
+  const { lines } = orders.at('2s').outcome((turn, now) => orders.broker.stop(turn, now))
+  expect(lines).toEqual(['keep m1 moved to orders.dead: expired'])
+})
+
+test('D7: an ack of a lost delivery and of the one that followed it settles the message once', () => {
+  const orders = scenario({ acks: 'any' })
+  orders.subscribe('ann', { prefetch: 1, lease: '1s' })
+  orders.publish('m1').gives('keep m1', 'ann gets m1')
+  orders.at('1s').tick()
+  const subscription = orders.consumers.get('ann')!
+  orders.run((turn, now) =>
+    orders.broker.settle(turn, now, orders.queue, [{ subscription, deliveries: [{ first: 1, count: 2 }] }], {
+      kind: 'ack',
+    }),
+  )
+  expect(orders.queue.head).toMatchObject({ acked: 1, leased: 0, live: 0 })
+})

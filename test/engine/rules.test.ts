@@ -130,6 +130,21 @@ test('D9: an at-most-once message is removed on disk before it is sent, and come
   expect(second.engine.find('q')).toMatchObject({ messages: 0 })
 })
 
+test('B18: what a pull got of an at-most-once queue does not hold its barrier once the pull is answered', async () => {
+  const { ann, journal } = await withQueue({ semantics: 'at-most-once' })
+  ann.publish('q', ['a', ['', { barrier: { name: 'eof' } }]])
+  journal.commitAll()
+  const sequences: number[] = []
+  ann.peer.pull({ queue: 'q', messagesMax: 5, waitMs: 1_000 }, answer => {
+    if ('deliveries' in answer) sequences.push(...answer.deliveries.map(({ sequence }) => sequence))
+  })
+  journal.commitAll()
+  await soon()
+  journal.commitAll()
+  expect(sequences).toEqual([1])
+  expect(ann.peer.barrier('q', 'eof')).toMatchObject({ state: 'released' })
+})
+
 test('D14: a paused queue gives nothing out and opens no barrier, also after a restart', async () => {
   const { ann, journal, clock } = await withQueue()
   ann.peer.pause('q', true, () => {})
