@@ -1,10 +1,10 @@
 import { readFileSync, writeSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
 import { FRAME_MESSAGES_MAX } from '@sluice/protocol'
-import { queueConfigError, type ServerConfig } from './config/config.ts'
+import type { ServerConfig } from './config/config.ts'
+import { applyQueues } from './config/queues.ts'
 import { type Clock, realClock, virtualClock } from './engine/clock.ts'
 import { Engine } from './engine/engine.ts'
-import { isRefusal } from './engine/expressions.ts'
 import { Pressure } from './engine/pressure.ts'
 import type { Journal, JournalFailure } from './journal/journal.ts'
 import { openLmdbJournal } from './journal/lmdb/lmdb-journal.ts'
@@ -56,10 +56,9 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
   try {
     await engine.open()
     await pressure.watch()
-    for (const queue of config.queues) {
-      const declared = engine.declare(queue.name, queue.options)
-      if (isRefusal(declared)) throw queueConfigError(queue, declared)
-    }
+    applyQueues(engine, config.queues, ({ queue, changed, place }) =>
+      log.info('queue-updated', { queue, changed: JSON.stringify(changed), place }),
+    )
     const version = packageVersion()
     const http = createHttpServer(engine, {
       version,

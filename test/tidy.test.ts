@@ -30,6 +30,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   re2js: 'src/filters',
   'smol-toml': 'src/config',
   commander: 'clients/cli/src',
+  '@rgrove/parse-xml': 'clients/cli/src/import-amps',
   msgpackr: 'clients/typescript/src',
 }
 

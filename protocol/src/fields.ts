@@ -37,6 +37,17 @@ export interface CarriedMessages {
   readonly messages: Uint8Array
 }
 
+/** What an atomic publish has for one queue; fields as in the frame `publish`. */
+export interface PublishPart {
+  readonly queue: string
+  readonly number: number
+  readonly answeredUpTo: number
+  readonly flags: number
+  readonly count: number
+  /** Message records one after another. */
+  readonly messages: Uint8Array
+}
+
 /** The types that a field of a frame can have, and what a decoded one is. */
 export interface FieldValues {
   /** LEB128, a safe integer from 0. */
@@ -56,6 +67,7 @@ export interface FieldValues {
   readonly ranges: readonly Range[]
   readonly results: readonly SettledRange[]
   readonly carried: readonly CarriedMessages[]
+  readonly parts: readonly PublishPart[]
 }
 export type FieldName = keyof FieldValues
 
@@ -100,6 +112,25 @@ export const FIELDS: { readonly [N in FieldName]: FieldType<FieldValues[N], Fiel
       writer.blob(item.messages)
     },
     read: reader => ({ queue: reader.text(), count: reader.uint(), messages: reader.blob() }),
+  }),
+  parts: list<PublishPart>({
+    bytesMin: 6,
+    write: (writer, item) => {
+      writer.text(item.queue)
+      writer.uint(item.number)
+      writer.uint(item.answeredUpTo)
+      writer.uint(item.flags)
+      writer.uint(item.count)
+      writer.blob(item.messages)
+    },
+    read: reader => ({
+      queue: reader.text(),
+      number: reader.uint(),
+      answeredUpTo: reader.uint(),
+      flags: reader.uint(),
+      count: reader.uint(),
+      messages: reader.blob(),
+    }),
   }),
 }
 

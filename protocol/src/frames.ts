@@ -64,6 +64,8 @@ export const FRAMES = {
     },
   },
   request: { type: 7, from: 'client', fields: { id: 'uint', method: 'text', params: 'map' } },
+  /** Parts for different queues, kept whole or not at all (P4). `flags` of a part: `dedupe` alone. Since version 2. */
+  publishAtomic: { type: 8, from: 'client', fields: { parts: 'parts' } },
 
   welcome: {
     type: 65,

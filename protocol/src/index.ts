@@ -2,6 +2,7 @@ export { type Allocate, ByteReader, ByteWriter, utf8Length } from './bytes.ts'
 export { decodeFrames, encodeFrame } from './codec.ts'
 export {
   type CarriedMessages,
+  type PublishPart,
   type Range,
   SETTLE_HOW,
   SETTLE_RESULTS,

@@ -30,6 +30,8 @@ export const HEADERS_MAX = 128
 export const HEADER_NAME_BYTES_MAX = 255
 /** Most messages in one publish frame, and in all that one ack carries (P4). */
 export const FRAME_MESSAGES_MAX = 10_000
+/** Most bytes of messages in an atomic publish (P4). */
+export const ATOMIC_BYTES_MAX: number = 16 * 1024 * 1024
 /** Most ranges in the list of a frame; longer lists are sent as several frames. */
 export const LIST_ITEMS_MAX = 65_536
 /** Most frames in one WebSocket message of a client: nobody else is served while one is taken. */
@@ -49,8 +51,8 @@ export const HEARTBEAT_MS_MIN = 5_000
 export const HEARTBEAT_MS_MAX = 120_000
 /** Deepest nesting of lists and maps in a general value. */
 export const VALUE_DEPTH_MAX = 8
-/** Most entries of one list or map in a general value. */
-export const VALUE_ENTRIES_MAX = 4_096
+/** Most entries of one list or map in a general value: the parties of a barrier are one list. */
+export const VALUE_ENTRIES_MAX = 100_000
 /** Most entries of all lists and maps of a general value together: it bounds what a frame can cost in memory. */
 export const VALUE_ENTRIES_TOTAL_MAX = 1_048_576
 /** Most subscriptions of one connection. */

@@ -51,12 +51,15 @@ export class ConfigError extends Error {
   }
 }
 
-/** Says a refusal of the engine at the place in the file that caused it: the option it names in `facts.option`, else the table. */
+/**
+ * Says a refusal of the engine at the place in the file that caused it: the option it names in `facts.option`, or first
+ * in `facts.differs`, else the table.
+ */
 export function queueConfigError(
   queue: QueueConfig,
   refusal: { readonly detail: string; readonly facts?: Readonly<Record<string, unknown>> },
 ): ConfigError {
-  const option = refusal.facts?.['option']
+  const [option] = [refusal.facts?.['option'] ?? refusal.facts?.['differs']].flat()
   const place = (typeof option === 'string' ? queue.places[option] : undefined) ?? queue.place
   return new ConfigError([`${place}: queue "${queue.name}": ${refusal.detail}`])
 }

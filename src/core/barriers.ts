@@ -1,5 +1,15 @@
 import type { Batch } from './batch.ts'
-import type { BarrierOutcome, BarrierRecord, BatchNumber, Sequence, Timestamp, TurnNumber } from './facts.ts'
+import {
+  type BarrierOutcome,
+  type BarrierRecord,
+  type BarrierTerms,
+  type BatchNumber,
+  type BatchRest,
+  OUTCOMES,
+  type Sequence,
+  type Timestamp,
+  type TurnNumber,
+} from './facts.ts'
 
 /** A published barrier that has not been released. Its batch is the one it closes. */
 export interface WaitingBarrier {
@@ -8,6 +18,26 @@ export interface WaitingBarrier {
   readonly name: string | undefined
   readonly publishedAt: Timestamp
   readonly bytes: Uint8Array
+  readonly terms: BarrierTerms
+  /** Its batch was ended early. */
+  readonly ended: { readonly outcome: BarrierOutcome; readonly rest: BatchRest } | undefined
+}
+
+/** One party of a barrier that has no place yet. */
+interface Arrival {
+  readonly sequence: Sequence
+  readonly party: string
+  readonly terms: BarrierTerms
+  readonly bytes: Uint8Array
+}
+
+/** A barrier whose parties are still coming: it has no place and holds nothing (B14). */
+export interface Gathering {
+  readonly name: string
+  readonly count: number
+  readonly startedAt: Timestamp
+  readonly arrivals: Arrival[]
+  deadlineAt: Timestamp
 }
 
 /** A record, and the turn that released its barrier. */
@@ -16,29 +46,64 @@ interface KeptRecord {
   readonly turn: TurnNumber
 }
 
-/** The barriers of a queue by name and number: those that wait, and the records of those that were released. */
+/** The barriers of a queue by name and number: those that gather, those that wait, and the records of the released. */
 export class Barriers {
   readonly #waiting = new Map<Sequence, WaitingBarrier>()
   readonly #records = new Map<Sequence, KeptRecord>()
   readonly #named = new Map<string, Sequence>()
+  readonly #gathering = new Map<string, Gathering>()
+  #nextDeadline: Timestamp | undefined
 
   get waitingCount(): number {
-    return this.#waiting.size
+    return this.#waiting.size + this.#gathering.size
   }
 
   /** In order of release. */
-  *waiting(): Generator<WaitingBarrier, void, undefined> {
-    yield* this.#waiting.values()
+  waiting(): Iterable<WaitingBarrier> {
+    return this.#waiting.values()
+  }
+
+  gathering(): Iterable<Gathering> {
+    return this.#gathering.values()
   }
 
   /** In order of release, the oldest first. */
-  *records(): Generator<KeptRecord, void, undefined> {
-    yield* this.#records.values()
+  records(): Iterable<KeptRecord> {
+    return this.#records.values()
   }
 
-  add(barrier: WaitingBarrier): void {
+  gatheringOf(name: string): Gathering | undefined {
+    return this.#gathering.get(name)
+  }
+
+  gather(gathering: Gathering): void {
+    this.#gathering.set(gathering.name, gathering)
+    this.#nextDeadline = undefined
+  }
+
+  gathered(gathering: Gathering): void {
+    this.#gathering.delete(gathering.name)
+    this.#nextDeadline = undefined
+  }
+
+  /** Takes it in, or what it has become. */
+  put(barrier: WaitingBarrier): void {
     this.#waiting.set(barrier.sequence, barrier)
     if (barrier.name !== undefined) this.#named.set(barrier.name, barrier.sequence)
+    this.#nextDeadline = undefined
+  }
+
+  /** When the next deadline of a batch that is not ended passes. */
+  get nextDeadline(): Timestamp {
+    if (this.#nextDeadline === undefined) {
+      let next = Number.POSITIVE_INFINITY
+      for (const { terms, ended } of this.#waiting.values()) {
+        if (ended === undefined) next = Math.min(next, terms.deadlineAt ?? next)
+      }
+      for (const { deadlineAt } of this.#gathering.values()) next = Math.min(next, deadlineAt)
+      this.#nextDeadline = next
+    }
+    return this.#nextDeadline
   }
 
   /** By name, or by `@` and its sequence number. */
@@ -55,19 +120,21 @@ export class Barriers {
 
   release(record: BarrierRecord, turn: TurnNumber): void {
     this.#waiting.delete(record.sequence)
+    this.#nextDeadline = undefined
     this.#records.set(record.sequence, { record, turn })
     if (record.name !== undefined) this.#named.set(record.name, record.sequence)
   }
 
-  /** Lets go of the oldest record above `recordsMax`. */
-  forgetAbove(recordsMax: number): Sequence | undefined {
-    if (this.#records.size <= recordsMax) return undefined
-    const [sequence] = this.#records.keys()
-    if (sequence === undefined) return undefined
-    const name = this.#records.get(sequence)?.record.name
-    this.#records.delete(sequence)
-    if (name !== undefined) this.#named.delete(name)
-    return sequence
+  /** Lets go of the oldest records above `recordsMax`. */
+  forgetAbove(recordsMax: number): Sequence[] {
+    const forgotten: Sequence[] = []
+    for (const [sequence, { record }] of this.#records) {
+      if (this.#records.size <= recordsMax) break
+      this.#records.delete(sequence)
+      if (record.name !== undefined) this.#named.delete(record.name)
+      forgotten.push(sequence)
+    }
+    return forgotten
   }
 
   /** Records of the barriers that closed this batch or later ones, and how many of those are gone (B11). */
@@ -79,20 +146,27 @@ export class Barriers {
   }
 }
 
-/** A batch's outcome, decided when its barrier is released (B12). */
-export function outcomeOf(batch: Batch): BarrierOutcome {
-  return batch.dead + batch.expired + batch.dropped > 0 ? 'with-dead' : 'clean'
+/** The worst of these, `clean` of none. */
+export function worst(outcomes: Iterable<BarrierOutcome>): BarrierOutcome {
+  let place = 0
+  for (const outcome of outcomes) place = Math.max(place, OUTCOMES.indexOf(outcome))
+  return OUTCOMES[place] as BarrierOutcome
 }
 
+/** The record of a barrier that is released now; its outcome is decided by this (B12). */
 export function recordOf(barrier: WaitingBarrier, batch: Batch, now: Timestamp): BarrierRecord {
+  const { batches, parties } = barrier.terms
+  const own = barrier.ended?.outcome ?? (batch.dead + batch.expired + batch.dropped > 0 ? 'with-dead' : 'clean')
   return {
     sequence: barrier.sequence,
     batch: barrier.batch,
     ...(barrier.name === undefined ? {} : { name: barrier.name }),
-    outcome: outcomeOf(batch),
+    outcome: worst([own, ...(batches ?? []).map(({ outcome }) => outcome)]),
     stats: batch.stats,
     publishedAt: barrier.publishedAt,
     releasedAt: now,
+    ...(batches === undefined ? {} : { batches }),
+    ...(parties === undefined ? {} : { parties }),
     bytes: barrier.bytes,
   }
 }

@@ -1,5 +1,6 @@
 import type { WaitingBarrier } from './barriers.ts'
 import type { BatchNumber, BatchStats, Timestamp } from './facts.ts'
+import { Groups } from './groups.ts'
 import { Rate } from './rate.ts'
 import { type Expiring, Ready } from './ready.ts'
 
@@ -10,8 +11,14 @@ import { type Expiring, Ready } from './ready.ts'
 export class Batch {
   readonly number: BatchNumber
   readonly ready: Ready
+  /** What waits behind the heads of its groups. */
+  readonly groups: Groups = new Groups()
   leased = 0
   delayed = 0
+  /** At-most-once deliveries whose credit is not back: settled, but their barrier waits for them (B18). */
+  spent = 0
+  /** Its dead letters that nobody has dealt with yet: they hold its barrier if the queue says so. */
+  holding = 0
   /** The barrier that closes it, once it is published. */
   barrier: WaitingBarrier | undefined
   /** Settled a second. */
@@ -35,7 +42,12 @@ export class Batch {
 
   /** Messages not settled: what holds its barrier. Derived from where the messages are, never kept (B3). */
   get live(): number {
-    return this.ready.messages + this.leased + this.delayed
+    return this.ready.messages + this.groups.messages + this.leased + this.delayed
+  }
+
+  /** Its end was decided, and what is left of it goes: nothing of it is given out any more. */
+  get isEnding(): boolean {
+    return this.barrier?.ended !== undefined && this.barrier.ended.rest !== 'carry'
   }
 
   get stats(): BatchStats {

@@ -1,43 +1,25 @@
-import type { DeadReason, Fact, ProducerAnswer, QueueId, Sequence, Timestamp, TurnNumber } from './facts.ts'
+import type { WaitingBarrier } from './barriers.ts'
+import type { Batch } from './batch.ts'
+import type { AtomicPart, CarriedPublish, Lookup, SettleAnswer } from './commands.ts'
+import { DeadLetters } from './dead-letters.ts'
+import type { BarrierRecord, BatchRest, DeadReason, Fact, QueueId, Sequence, Timestamp, TurnNumber } from './facts.ts'
+import { Forwarding } from './forwarding.ts'
 import { Heap } from './heap.ts'
 import { invariant } from './invariant.ts'
+import { NEW_PLACE, type NumberedPlace, type Numbering, Numbers } from './numbering.ts'
 import { DEFAULT_OPTIONS, type QueueOptions } from './options.ts'
-import { PRODUCERS_MAX, Producers, UNANSWERED_MAX } from './producers.ts'
-import type { Publish, PublishAnswer } from './publishing.ts'
-import { Queue, type QueueHost } from './queue.ts'
+import type { Incoming, Publish, PublishAnswer } from './publishing.ts'
+import { type DeadLetterPlace, Queue, type QueueHost } from './queue.ts'
 import { type Refusal, refuse } from './refusals.ts'
 import { Restoring } from './restoring.ts'
 import type { Run } from './run.ts'
-import { type Settle, type SettleHow, type SettleResult, settled } from './settling.ts'
+import type { Claim, SettleHow } from './settling.ts'
 import { Subscription, type SubscriptionTerms } from './subscription.ts'
 import type { Turn } from './turn.ts'
 
-/** A producer's own numbering of what it publishes (P9). */
-export interface Numbering {
-  readonly producer: string
-  /** Of the first message. */
-  readonly number: number
-  readonly answeredUpTo: number
-}
-
-/** A publish carried by an ack. */
-export interface CarriedPublish {
-  readonly queue: Queue
-  readonly publish: Publish
-}
-
-/** Deliveries of one subscription, by ranges of their numbers. */
-export interface Claim {
-  readonly subscription: Subscription
-  readonly deliveries: Settle['deliveries']
-}
-
-/** The answer to a settle, claim by claim; with a refusal nothing was done. */
-export interface SettleAnswer {
-  readonly results: readonly (readonly SettleResult[])[]
-  readonly refusal?: Refusal
-  readonly published?: readonly PublishAnswer[]
-}
+export type { AtomicPart, CarriedPublish, SettleAnswer } from './commands.ts'
+export type { Numbering } from './numbering.ts'
+export type { Claim } from './settling.ts'
 
 /** Queues by name, and what touches more than one of them. Commands go through here so that every turn ends settled. */
 export class Broker implements QueueHost {
@@ -48,17 +30,17 @@ export class Broker implements QueueHost {
   readonly #deadlines = new Heap<Queue>((a, b) => a.deadline < b.deadline)
   /** Queues that this turn has touched. */
   readonly #touched = new Set<Queue>()
-  readonly #publishedAt: (queue: QueueId, sequence: Sequence) => Timestamp | undefined
   #nextQueue: QueueId = 1
   #nextSubscription = 1
-  #producers = 0
-  #sweepAt: Timestamp = 0
   #isClean = true
+  readonly #numbers = new Numbers()
+  readonly #deadLetters: DeadLetters
+  readonly #forwarding: Forwarding
   readonly #restoring = new Map<Queue, Restoring>()
 
-  /** @param publishedAt looks up when a live message came in: the core keeps little of each, and needs this for dead letters only */
-  constructor(publishedAt: (queue: QueueId, sequence: Sequence) => Timestamp | undefined = () => undefined) {
-    this.#publishedAt = publishedAt
+  constructor(lookup: Partial<Lookup> = {}) {
+    this.#deadLetters = new DeadLetters(this, lookup.publishedAt ?? (() => undefined))
+    this.#forwarding = new Forwarding(this, lookup.forwarded ?? (bytes => bytes))
   }
 
   // ── queues ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -78,31 +60,66 @@ export class Broker implements QueueHost {
   declare(turn: Turn, now: Timestamp, name: string, options: QueueOptions): Queue {
     invariant(!this.#byName.has(name), 'a queue is declared once')
     const queue = this.#add(this.#nextQueue, name, options, now)
-    turn.keep({ kind: 'queueDeclared', queue: queue.id, name, options, paused: false, at: now })
+    this.#keepQueue(turn, queue)
+    this.#declareNamed(turn, now, options)
     return queue
   }
 
-  delete(turn: Turn, queue: Queue): Refusal | undefined {
+  /** A queue that another one names is there from the start, so that it can be consumed (A7). */
+  #declareNamed(turn: Turn, now: Timestamp, { deadLetter, forwardBarrier }: QueueOptions): void {
+    if (deadLetter !== undefined && deadLetter !== 'drop') this.#deadLetters.queueNamed(turn, now, deadLetter)
+    for (const name of forwardBarrier) if (!this.#byName.has(name)) this.declare(turn, now, name, DEFAULT_OPTIONS)
+  }
+
+  #keepQueue(turn: Turn, { id, name, options, isPaused, declaredAt, suspectBelow }: Queue): void {
+    const suspect = suspectBelow > 0 ? { suspectBelow } : {}
+    turn.keep({ kind: 'queueDeclared', queue: id, name, options, paused: isPaused, at: declaredAt, ...suspect })
+  }
+
+  /** New options: they count for what happens from now on, and reclassify nothing that is there. */
+  update(turn: Turn, now: Timestamp, queue: Queue, options: QueueOptions): void {
+    queue.update(options)
+    this.#keepQueue(turn, queue)
+    this.#declareNamed(turn, now, options)
+    this.#end(turn, now, queue)
+  }
+
+  pause(turn: Turn, now: Timestamp, queue: Queue, isPaused: boolean): void {
+    queue.isPaused = isPaused
+    this.#keepQueue(turn, queue)
+    this.#end(turn, now, queue)
+  }
+
+  delete(turn: Turn, now: Timestamp, queue: Queue): Refusal | undefined {
     const user = [...this.#byName.values()].find(
-      other => other !== queue && this.deadLetterName(other) === queue.name && other.options.deadLetter !== undefined,
+      ({ name, options }) =>
+        name !== queue.name && (options.deadLetter === queue.name || options.forwardBarrier.includes(queue.name)),
     )
     if (user !== undefined) {
-      return refuse('queue-in-use', `queue "${user.name}" sends its dead letters to "${queue.name}"`, {
-        queue: user.name,
-      })
+      return refuse(
+        'queue-in-use',
+        `queue "${user.name}" names "${queue.name}" as its dead_letter or forward_barrier`,
+        { queue: user.name },
+      )
     }
+    // Its dead letters are settled by that: nothing they hold waits for them any more; those that are out are found only
+    // as long as their subscriptions are there.
+    for (const run of queue.runs()) this.#deadLetters.gone(run)
     const why = refuse('queue-deleted', `queue "${queue.name}" was deleted`)
     for (const subscription of [...queue.consumers.all]) {
       subscription.isClosed = true
       queue.consumers.delete(subscription)
       turn.perform({ kind: 'cancelled', rests: turn.number, subscription, why })
     }
+    this.#forwarding.deleted(turn, now, queue)
     this.#byName.delete(queue.name)
     this.#byId.delete(queue.id)
     this.#deadlines.delete(queue)
-    this.#producers -= queue.producers.size
+    this.#touched.delete(queue)
+    this.#numbers.deleted(queue)
     turn.keep({ kind: 'queueDeleted', queue: queue.id })
     turn.perform({ kind: 'queue-deleted', rests: turn.number, queue: queue.id })
+    this.#settleTouched(turn, now)
     return undefined
   }
 
@@ -117,7 +134,7 @@ export class Broker implements QueueHost {
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   publish(turn: Turn, queue: Queue, publish: Publish): PublishAnswer[] {
-    const answers = queue.publish(turn, publish)
+    const answers = queue.arrivals.publish(turn, publish)
     this.#end(turn, publish.now, queue)
     return answers
   }
@@ -134,35 +151,39 @@ export class Broker implements QueueHost {
     count: number,
     numbering: Numbering,
   ): PublishAnswer[] | Refusal | string {
-    const { producers } = queue
-    const { producer, number, answeredUpTo } = numbering
-    const isKnown = producers.isKnown(producer)
-    // Of a producer that is new here, or has been forgotten, any number is the first.
-    const last = isKnown ? producers.last(producer) : number - 1
-    if (number > last + 1)
-      return `producer number ${number} in queue "${queue.name}" comes after ${last}: ${number - last - 1} are missing`
-    if (!isKnown) {
-      if (this.#producers >= PRODUCERS_MAX)
-        return refuse('server-busy', `${PRODUCERS_MAX} producers are remembered already`, { limit: 'producers' })
-      this.#producers += 1
-    }
-    const repeated = Math.min(count, last + 1 - number)
-    const before = repeated > 0 ? repeatedAnswers(producers, producer, number, repeated) : []
-    if (typeof before === 'string') return before
+    const place = this.#numbers.placeOf(queue, numbering, count)
+    if (typeof place === 'string' || 'code' in place) return place
+    const { answers: before, repeated } = place
     if (repeated === count) return before
-    if (number + count - 1 - answeredUpTo > UNANSWERED_MAX)
-      return `more than ${UNANSWERED_MAX} publishes of queue "${queue.name}" are unanswered`
     const fresh = repeated === 0 ? publish : { ...publish, incoming: skip(publish.incoming, repeated) }
-    const answers = queue.publish(turn, fresh)
-    producers.take(
-      turn,
-      producer,
-      answers.map(answer => keptAnswer(answer, number)),
-      answeredUpTo,
-      publish.now,
-    )
+    const answers = queue.arrivals.publish(turn, fresh)
+    this.#numbers.keep(turn, publish.now, queue, numbering, answers)
     this.#end(turn, publish.now, queue)
-    return repeated === 0 ? answers : [...before, ...answers]
+    return [...before, ...answers]
+  }
+
+  /** Publishes to several queues, all or nothing (P4). Numbered parts that were taken before get their first answers. */
+  publishAtomic(turn: Turn, parts: readonly AtomicPart[]): (readonly PublishAnswer[])[] | Refusal | string {
+    const places: NumberedPlace[] = []
+    for (const { queue, count, numbering } of parts) {
+      const place = numbering === undefined ? NEW_PLACE : this.#numbers.placeOf(queue, numbering, count)
+      if (typeof place === 'string' || 'code' in place) return place
+      places.push(place)
+    }
+    if (parts.every(({ count }, k) => places[k]?.repeated === count)) return places.map(({ answers }) => answers)
+    if (places.some(({ repeated }) => repeated > 0))
+      return 'a part of an atomic publish was taken before, and another was not'
+    const refusal = firstRefusal(parts)
+    const answers = parts.map(({ queue, publish, count, numbering }) => {
+      const own: PublishAnswer[] =
+        refusal === undefined ? queue.arrivals.publish(turn, publish) : [{ index: 0, count, refusal }]
+      if (numbering !== undefined) this.#numbers.keep(turn, publish.now, queue, numbering, own)
+      this.#touched.add(queue)
+      return own
+    })
+    // Only now: what one part sets going must not come between the messages of another.
+    this.#settleTouched(turn, parts[0]?.publish.now ?? 0)
+    return answers
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -176,14 +197,14 @@ export class Broker implements QueueHost {
   ): { subscription: Subscription; missed: number } {
     const subscription = new Subscription({ ...terms, id: this.#nextSubscription })
     this.#nextSubscription += 1
-    const missed = afterBatch === undefined ? 0 : queue.replay(turn, subscription, afterBatch)
-    queue.subscribe(subscription)
+    const missed = afterBatch === undefined ? 0 : queue.releases.replay(turn, subscription, afterBatch)
+    queue.consumers.add(subscription)
     this.#end(turn, now, queue)
     return { subscription, missed }
   }
 
   unsubscribe(turn: Turn, now: Timestamp, queue: Queue, subscription: Subscription, isGone: boolean): void {
-    queue.unsubscribe(turn, now, subscription, isGone)
+    queue.returns.unsubscribe(turn, now, subscription, isGone)
     this.#end(turn, now, queue)
   }
 
@@ -208,13 +229,13 @@ export class Broker implements QueueHost {
     if (refusal !== undefined) return { results: [], refusal }
     const published: PublishAnswer[] = []
     // Published before the ack counts: else the barrier could open between the two (B16).
-    const batch = carried.length === 0 ? undefined : queue.earliestBatch(claims)
+    const batch = carried.length === 0 ? undefined : queue.settling.earliestBatch(claims)
     for (const { queue: target, publish } of carried) {
-      published.push(...target.publish(turn, publish, target === queue ? batch : undefined))
+      published.push(...target.arrivals.publish(turn, publish, target === queue ? batch : undefined))
       this.#touched.add(target)
     }
     const results = claims.map(({ subscription, deliveries }) =>
-      queue.settle(turn, now, subscription, { deliveries, how }),
+      queue.settling.settle(turn, now, subscription, { deliveries, how }),
     )
     this.#end(turn, now, queue)
     return { results, published }
@@ -222,68 +243,83 @@ export class Broker implements QueueHost {
 
   /** Whether an ack with publishes can be carried out whole (A4). */
   #mayCarry(queue: Queue, claims: readonly Claim[], carried: readonly CarriedPublish[]): Refusal | undefined {
+    if (queue.options.semantics === 'at-most-once') {
+      return refuse(
+        'invalid-request',
+        `queue "${queue.name}" is at-most-once: its messages are settled when they are sent, so an ack carries nothing`,
+      )
+    }
     for (const { subscription, deliveries } of claims) {
       for (const { first, count } of deliveries) {
-        const fate = queue.unheld(subscription, first, count)
+        const fate = queue.settling.firstUnheld(subscription, first, count)
         if (fate === undefined) continue
         const code = fate.result === 'already-settled' ? 'already-settled' : 'lease-lost'
         return refuse(code, `delivery ${fate.first} is ${fate.result}; nothing was published`, { delivery: fate.first })
       }
     }
-    for (const { queue: target, publish } of carried) {
-      for (const incoming of publish.incoming) {
-        if (incoming.kind === 'refused') return incoming.refusal
-        const refusal = incoming.kind === 'barrier' ? target.arrivals.mayPublishBarrier(incoming.name) : undefined
-        if (refusal !== undefined) return refusal
-      }
-    }
-    return undefined
+    return firstRefusal(carried)
   }
 
-  deadLetter(turn: Turn, now: Timestamp, queue: Queue, run: Run, reason: DeadReason, detail?: string): void {
-    const name = this.deadLetterName(queue)
-    if (name === undefined) {
-      settled(turn, now, queue, run.batch, run.first, run.count, reason === 'expired' ? 'expired' : 'dropped')
-      return
-    }
-    // A dead-letter queue that is made because it is needed keeps what it gets: it has no dead letters of its own.
-    const target = this.#byName.get(name) ?? this.declare(turn, now, name, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
-    run.batch.countSettled(now, run.count, reason === 'expired' ? 'expired' : 'dead')
-    for (let k = 0; k < run.count; k += 1) {
-      const origin = {
-        queue: queue.name,
-        sequence: run.first + k,
-        batch: run.batch.number,
-        attempts: run.attempts,
-        publishedAt: this.#publishedAt(queue.id, run.first + k) ?? now,
-        deadAt: now,
-        reason,
-        ...(detail === undefined ? {} : { detail }),
-      }
-      const { sequence, batch } = target.arrivals.takeDeadLetter(turn, now, run.bytes / run.count, origin)
-      turn.keep({
-        kind: 'moved',
-        queue: queue.id,
-        sequence: run.first + k,
-        to: target.id,
-        toSequence: sequence,
-        toBatch: batch,
-        at: now,
-        origin,
-      })
-    }
-    this.#touched.add(target)
+  // ── what operators do ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Empties a queue of what came before the sequence number `below` (A6), as far as one turn may; again until it is done.
+   *
+   * @returns how many messages went, those of the batches that were ended among them
+   */
+  purge(
+    turn: Turn,
+    now: Timestamp,
+    queue: Queue,
+    wanted: { readonly leased: boolean; readonly below: Sequence },
+  ): { readonly count: number; readonly isDone: boolean } {
+    const purged = queue.endings.purge(turn, now, wanted)
+    this.#end(turn, now, queue)
+    return purged
+  }
+
+  /** Ends the batch of an unreleased barrier as cancelled (B13). `rest` absent: the barrier's own, else the queue's. */
+  cancel(turn: Turn, now: Timestamp, queue: Queue, barrier: string, rest?: BatchRest): Refusal | undefined {
+    const refusal = queue.endings.cancel(turn, now, barrier, rest)
+    this.#end(turn, now, queue)
+    return refusal
+  }
+
+  /** Gives an unreleased barrier another deadline, if its batch was not ended already. */
+  extend(turn: Turn, now: Timestamp, queue: Queue, barrier: string, deadlineAt: Timestamp): Refusal | undefined {
+    const refusal = queue.endings.extend(turn, now, barrier, deadlineAt)
+    this.#end(turn, now, queue)
+    return refusal
+  }
+
+  /** Sends dead letters back to where they came from; returns how many. */
+  requeue(turn: Turn, now: Timestamp, from: Queue, sequences: readonly Sequence[]): number {
+    const count = this.#deadLetters.requeue(turn, now, from, sequences)
+    this.#end(turn, now, from)
+    return count
   }
 
   /** Where dead letters of a queue go; undefined: they are dropped. */
   deadLetterName(queue: Queue): string | undefined {
-    const { deadLetter } = queue.options
-    if (deadLetter === 'drop') return undefined
-    if (deadLetter !== undefined) return deadLetter
-    for (const other of this.#byName.values()) {
-      if (other !== queue && (other.options.deadLetter ?? `${other.name}.dead`) === queue.name) return undefined
-    }
-    return `${queue.name}.dead`
+    return this.#deadLetters.nameFor(queue)
+  }
+
+  // ── what queues ask ────────────────────────────────────────────────────────────────────────────────────────────
+
+  deadLetter(turn: Turn, now: Timestamp, queue: Queue, run: Run, reason: DeadReason, detail?: string): void {
+    this.#deadLetters.take(turn, now, queue, run, { reason, ...(detail === undefined ? {} : { detail }) })
+  }
+
+  deadLetterGone(run: Run): void {
+    this.#deadLetters.gone(run)
+  }
+
+  deadLettersOf(queue: Queue, batch: Batch): Iterable<DeadLetterPlace> {
+    return this.#deadLetters.of(queue, batch)
+  }
+
+  forward(turn: Turn, now: Timestamp, queue: Queue, barrier: WaitingBarrier, record: BarrierRecord): void {
+    this.#forwarding.released(turn, now, queue, barrier, record)
   }
 
   // ── time ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -293,25 +329,37 @@ export class Broker implements QueueHost {
     return this.#deadlines.first?.deadline ?? Number.POSITIVE_INFINITY
   }
 
+  /** Does what was due by now: in each queue once, and of the long works one step of one. Others come between (R9). */
   tick(turn: Turn, now: Timestamp): void {
+    const busy: Queue[] = []
+    for (const queue of this.#takeDue(now)) {
+      if (queue.isBusy) busy.push(queue)
+      else this.#tick(turn, now, queue)
+    }
+    const [next, ...later] = busy
+    if (next !== undefined) this.#tick(turn, now, next)
+    for (const queue of later) this.#schedule(queue)
+    this.#numbers.sweep(turn, now, this.#byName.values())
+  }
+
+  #tick(turn: Turn, now: Timestamp, queue: Queue): void {
+    queue.tick(turn, now)
+    this.#end(turn, now, queue)
+  }
+
+  /** Queues whose time has come; each is scheduled anew when it has settled down. */
+  #takeDue(now: Timestamp): Queue[] {
+    const due: Queue[] = []
     for (
       let queue = this.#deadlines.first;
       queue !== undefined && queue.deadline <= now;
       queue = this.#deadlines.first
     ) {
-      queue.tick(turn, now)
-      const wasSearching = queue.isSearching
-      this.#end(turn, now, queue)
-      // One step of a search a turn: others come between.
-      if (wasSearching) break
+      this.#deadlines.delete(queue)
+      queue.deadline = Number.POSITIVE_INFINITY
+      due.push(queue)
     }
-    if (now < this.#sweepAt) return
-    this.#sweepAt = now + Producers.sweepMs
-    this.#producers = 0
-    for (const queue of this.#byName.values()) {
-      queue.producers.sweep(turn, now)
-      this.#producers += queue.producers.size
-    }
+    return due
   }
 
   // ── restart ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -321,6 +369,7 @@ export class Broker implements QueueHost {
     else if (fact.kind === 'queueDeclared') {
       const queue = this.#add(fact.queue, fact.name, fact.options, fact.at)
       queue.isPaused = fact.paused
+      queue.suspectBelow = fact.suspectBelow ?? 0
     } else if (fact.kind === 'queueDeleted') {
       // The highest number ever used is told although its queue is gone: numbers are not used again.
       this.#nextQueue = Math.max(this.#nextQueue, fact.queue + 1)
@@ -338,27 +387,69 @@ export class Broker implements QueueHost {
   restored(turn: Turn, now: Timestamp): void {
     this.#restoring.clear()
     for (const queue of this.#byName.values()) {
-      this.#producers += queue.producers.size
-      this.#end(turn, now, queue)
+      queue.dedupe.restored()
+      if (!this.#isClean && queue.messages > 0) {
+        // Kept, so that a clean stop after this start does not make them forget it.
+        queue.suspectBelow = queue.nextSequence
+        this.#keepQueue(turn, queue)
+      }
+      this.#numbers.restored(queue)
     }
+    this.#deadLetters.restored()
+    for (const queue of this.#byName.values()) this.#end(turn, now, queue)
+  }
+
+  /** Before the server ends in peace: what is out comes back untouched, and the next start knows that it was out. */
+  stop(turn: Turn, now: Timestamp): void {
+    // All of them before any settles down: what one gives to another must not go out there.
+    for (const queue of this.#byName.values()) queue.stop(turn, now)
+    for (const queue of [...this.#byName.values()]) this.#end(turn, now, queue)
   }
 
   // ── the end of a turn ──────────────────────────────────────────────────────────────────────────────────────────
 
+  /** Something was done to it that it has to settle down from. */
+  touch(queue: Queue): void {
+    this.#touched.add(queue)
+  }
+
   #end(turn: Turn, now: Timestamp, queue: Queue): void {
     this.#touched.add(queue)
+    this.#settleTouched(turn, now)
+  }
+
+  #settleTouched(turn: Turn, now: Timestamp): void {
     // Settling down one queue may touch another one.
     for (const touched of this.#touched) {
       this.#touched.delete(touched)
       if (!this.#byId.has(touched.id)) continue
       touched.settleDown(turn, now)
-      const deadline = touched.nextDeadline
-      if (deadline === touched.deadline) continue
-      touched.deadline = deadline
-      if (deadline === Number.POSITIVE_INFINITY) this.#deadlines.delete(touched)
-      else this.#deadlines.put(touched)
+      this.#schedule(touched)
     }
   }
+
+  #schedule(queue: Queue): void {
+    const deadline = queue.nextDeadline
+    if (deadline === queue.deadline) return
+    queue.deadline = deadline
+    if (deadline === Number.POSITIVE_INFINITY) this.#deadlines.delete(queue)
+    else this.#deadlines.put(queue)
+  }
+}
+
+/** Why these cannot all be published: the first reason. What goes to one queue is looked at together. */
+function firstRefusal(parts: readonly CarriedPublish[]): Refusal | undefined {
+  const incoming = new Map<Queue, { readonly pieces: Incoming[]; readonly now: Timestamp }>()
+  for (const { queue, publish } of parts) {
+    const known = incoming.get(queue)
+    if (known === undefined) incoming.set(queue, { pieces: [...publish.incoming], now: publish.now })
+    else known.pieces.push(...publish.incoming)
+  }
+  for (const [queue, { pieces, now }] of incoming) {
+    const refusal = queue.arrivals.refusalIn(pieces, now)
+    if (refusal !== undefined) return refusal
+  }
+  return undefined
 }
 
 /** The incoming stretches without their first `count` messages. */
@@ -368,38 +459,4 @@ function skip(incoming: Publish['incoming'], count: number): Publish['incoming']
     'the engine cuts a repeated publish where its new part begins',
   )
   return incoming.filter(piece => piece.index >= count)
-}
-
-/** First answers of numbers that were taken before. */
-function repeatedAnswers(
-  producers: Producers,
-  producer: string,
-  number: number,
-  count: number,
-): PublishAnswer[] | string {
-  const kept = producers.answers(producer, number, count)
-  const found = kept.reduce((sum, answer) => sum + answer.count, 0)
-  if (found !== count)
-    return `producer numbers ${number} to ${number + count - 1} were answered, and the client said it has the answers`
-  return kept.map(answer =>
-    answer.refusal === undefined
-      ? {
-          index: answer.first - number,
-          count: answer.count,
-          sequence: answer.sequence,
-          batch: answer.batch,
-          duplicate: false,
-        }
-      : {
-          index: answer.first - number,
-          count: answer.count,
-          refusal: refuse(answer.refusal as Refusal['code'], 'refused when it was first sent'),
-        },
-  )
-}
-
-function keptAnswer(answer: PublishAnswer, number: number): ProducerAnswer {
-  const { index, count } = answer
-  if ('refusal' in answer) return { first: number + index, count, sequence: 0, batch: 0, refusal: answer.refusal.code }
-  return { first: number + index, count, sequence: answer.sequence, batch: answer.batch }
 }

@@ -123,17 +123,25 @@ export class Consumers {
   readonly all: Set<Subscription> = new Set()
   readonly lines: Map<string, Line> = new Map()
   readonly #fairness: QueueOptions['fairness']
+  readonly #prefetchBytes: number
   #served = 0
 
-  constructor(fairness: QueueOptions['fairness']) {
+  constructor({ fairness, prefetchBytes }: Pick<QueueOptions, 'fairness' | 'prefetchBytes'>) {
     this.#fairness = fairness
+    this.#prefetchBytes = prefetchBytes
   }
 
   add(subscription: Subscription): void {
     this.all.add(subscription)
+    subscription.bytesMax = this.#prefetchBytes
     // Whoever comes new waits its turn behind those who were served before it, as in a line of people.
     subscription.served = this.#served
     this.join(subscription)
+  }
+
+  /** Whose turn it is, of two that have room. */
+  before(a: Subscription, b: Subscription): boolean {
+    return RANK[this.#fairness](a, b)
   }
 
   /** Into the line of its filter. */
@@ -191,6 +199,17 @@ export class Consumers {
     if (subscription.heapAt < 0) return
     line.prefetchWithRoom -= subscription.prefetch
     line.heap.delete(subscription)
+  }
+
+  /** The same subscriptions under other options. */
+  rebuilt(options: QueueOptions): Consumers {
+    const consumers = new Consumers(options)
+    for (const subscription of this.all) {
+      this.leave(subscription)
+      subscription.prefetch = Math.min(subscription.prefetch, options.prefetchMax)
+      consumers.add(subscription)
+    }
+    return consumers
   }
 
   /** Before messages are given out: what there is to share. */

@@ -15,16 +15,19 @@ interface Reader {
 /** Every option of a queue, by the name that people type, with what it takes. */
 const READERS: Readonly<Record<string, Reader>> = {
   semantics: { key: 'semantics', read: oneOf('at-least-once', 'at-most-once') },
-  barrier: { key: 'barrier', read: text },
+  barrier: { key: 'barrier', read: orNone(text) },
   barriers_max: { key: 'barriersMax', read: count(1) },
   barrier_records: { key: 'barrierRecords', read: count(1) },
   on_dead: { key: 'onDead', read: oneOf('count', 'hold', 'fail') },
   deadline_rest: { key: 'deadlineRest', read: oneOf('carry', 'dead-letter', 'drop') },
   forward_barrier: { key: 'forwardBarrier', read: names },
-  filter: { key: 'filter', read: text },
-  priority: { key: 'priority', read: text },
-  group: { key: 'group', read: text },
-  lease: { key: 'leaseMs', read: value => (value === 'none' ? undefined : atLeast(parseDuration(value), 1, value)) },
+  filter: { key: 'filter', read: orNone(text) },
+  priority: { key: 'priority', read: orNone(text) },
+  group: { key: 'group', read: orNone(text) },
+  lease: {
+    key: 'leaseMs',
+    read: value => (value === 'none' || value === null ? undefined : atLeast(parseDuration(value), 1, value)),
+  },
   acks: { key: 'acks', read: oneOf('holder', 'any') },
   prefetch_max: { key: 'prefetchMax', read: count(1, 65_535) },
   prefetch_bytes: { key: 'prefetchBytes', read: parseSize },
@@ -32,10 +35,10 @@ const READERS: Readonly<Record<string, Reader>> = {
   fairness: { key: 'fairness', read: oneOf('proportional', 'round-robin', 'fast') },
   deliveries_max: { key: 'deliveriesMax', read: orNone(count(1)) },
   retry_delay: { key: 'retryDelay', read: retryDelay },
-  dead_letter: { key: 'deadLetter', read: value => (value === 'drop' ? value : name(value)) },
+  dead_letter: { key: 'deadLetter', read: orNone(value => (value === 'drop' ? value : name(value))) },
   expiration: { key: 'expirationMs', read: orNone(value => atLeast(parseDuration(value), 1, value)) },
   messages_max: { key: 'messagesMax', read: orNone(count(1)) },
-  bytes_max: { key: 'bytesMax', read: orNone(parseSize) },
+  bytes_max: { key: 'bytesMax', read: orNone(value => atLeast(parseSize(value), 1, value)) },
   overflow: { key: 'overflow', read: oneOf('refuse', 'drop-oldest', 'dead-letter-oldest') },
   dedupe_window: { key: 'dedupeWindowMs', read: parseDuration },
   dedupe_max: { key: 'dedupeMax', read: count(1) },
@@ -43,19 +46,6 @@ const READERS: Readonly<Record<string, Reader>> = {
 
 /** Options that were given, checked; what was not given is absent. */
 export type GivenOptions = Partial<QueueOptions>
-
-/** Options that this version takes but does not carry out yet: refused, for a setting without effect would be a lie. */
-const LATER: Partial<Record<keyof QueueOptions, (value: unknown) => boolean>> = {
-  semantics: value => value !== 'at-least-once',
-  onDead: value => value !== 'count',
-  forwardBarrier: value => (value as readonly string[]).length > 0,
-  group: value => value !== undefined,
-  acks: value => value !== 'holder',
-  messagesMax: value => value !== undefined,
-  bytesMax: value => value !== undefined,
-  overflow: value => value !== 'refuse',
-  dedupeWindowMs: value => value !== 0,
-}
 
 /** Reads options as people give them. */
 export function readOptions(input: Readonly<Record<string, unknown>>): GivenOptions | Refusal {
@@ -65,24 +55,41 @@ export function readOptions(input: Readonly<Record<string, unknown>>): GivenOpti
     if (reader === undefined) return refuse('invalid-options', `there is no queue option "${option}"`, { option })
     const read = reader.read(value)
     if (isMisread(read)) return refuse('invalid-options', `${option}: ${read.problem}`, { option })
-    if (LATER[reader.key]?.(read) === true) {
-      return refuse('invalid-options', `${option}: ${JSON.stringify(value)} is not carried out by this version yet`, {
-        option,
-      })
-    }
     given[reader.key] = read
   }
   return given as GivenOptions
 }
 
-/** Defaults for what is not given; an option given as `none` goes. */
-export function withDefaults(given: GivenOptions): QueueOptions {
-  const options: Record<string, unknown> = { ...DEFAULT_OPTIONS }
+/** The options given, and for the others those that were there before; an option given as `none` goes. */
+export function withDefaults(given: GivenOptions, before: QueueOptions = DEFAULT_OPTIONS): QueueOptions {
+  const options: Record<string, unknown> = { ...before }
   for (const [key, value] of Object.entries(given)) {
     if (value === undefined) delete options[key]
     else options[key] = value
   }
   return options as unknown as QueueOptions
+}
+
+/** What cannot go together, in a sentence that says why. */
+export function contradictionIn(name: string, options: QueueOptions): Refusal | undefined {
+  const no = (option: string, why: string) => refuse('invalid-options', `${option}: ${why}`, { option })
+  if (options.semantics === 'at-most-once') {
+    const why = 'an at-most-once queue settles a message as it sends it, so there is nothing to come back'
+    if (options.leaseMs !== undefined) return no('lease', why)
+    if (options.deliveriesMax !== undefined) return no('deliveries_max', why)
+    if (options.retryDelay.baseMs > 0) return no('retry_delay', why)
+  }
+  if (options.deadLetter === name) return no('dead_letter', `${name} → ${name} goes round in a circle`)
+  if (options.deadLetter === 'drop' && options.onDead === 'hold') {
+    return no(
+      'on_dead',
+      'hold waits until a dead letter is dealt with, and with dead_letter = "drop" there is none to deal with',
+    )
+  }
+  if (options.deadLetter === 'drop' && options.overflow === 'dead-letter-oldest') {
+    return no('overflow', 'dead-letter-oldest needs a queue for dead letters, and dead_letter is "drop"')
+  }
+  return undefined
 }
 
 /** Names of the options given that differ from those of a queue; what was not given is not compared. */
@@ -139,11 +146,11 @@ function count(min: number, max: number = COUNT_MAX): Read {
 }
 
 function orNone(read: Read): Read {
-  return value => (value === 'none' ? undefined : read(value))
+  return value => (value === 'none' || value === null ? undefined : read(value))
 }
 
 function atLeast(read: number | Misread, min: number, value: unknown): number | Misread {
-  return typeof read === 'number' && read < min ? misread(value, `at least ${min} ms`) : read
+  return typeof read === 'number' && read < min ? misread(value, `at least ${min}`) : read
 }
 
 function name(value: unknown): unknown | Misread {
@@ -153,6 +160,7 @@ function name(value: unknown): unknown | Misread {
 }
 
 function names(value: unknown): unknown | Misread {
+  if (value === 'none' || value === null) return []
   if (!Array.isArray(value)) return name(value) instanceof Object ? misread(value, 'a list of queue names') : [value]
   return value.map(name).find(isMisread) ?? value
 }

@@ -24,13 +24,21 @@ export function dispatch(queue: Queue, turn: Turn, now: Timestamp): boolean {
     steps += 1
     return steps <= SEARCH_MAX
   }
-  queue.consumers.startDeal(batch.ready.messages)
-  while (batch.ready.messages > 0 && queue.leased < unackedMax) {
+  const hasExpired = () => (queue.expiring.first?.expiresAt ?? Number.POSITIVE_INFINITY) <= now
+  queue.consumers.startDeal(Math.min(batch.ready.messages, unackedMax - queue.leased))
+  // More has expired than one turn deals with: it must not go out meanwhile (D16).
+  while (batch.ready.messages > 0 && queue.leased < unackedMax && !hasExpired()) {
     const pick = pickNext(queue, batch, spend)
     if (pick === undefined) break
     const subscription = pick.line.heap.first
     invariant(subscription !== undefined, 'a line is picked only if somebody in it has room')
-    const count = Math.min(unackedMax - queue.leased, queue.consumers.portion(pick.line, subscription, pick.count))
+    const portion = queue.consumers.portion(pick.line, subscription, pick.count)
+    const count = Math.min(unackedMax - queue.leased, portion, subscription.fitting(pick.run))
+    if (count === 0) {
+      subscription.isHeavy = true
+      queue.consumers.changed(subscription)
+      continue
+    }
     deliver(queue, turn, now, subscription, batch.ready.take(pick.run, pick.offset, count))
   }
   return steps > SEARCH_MAX
@@ -42,16 +50,16 @@ function pickNext(queue: Queue, batch: Batch, spend: () => boolean): Pick | unde
   for (const line of queue.consumers.lines.values()) {
     if (line.heap.first === undefined) continue
     const find = line.find(batch, spend)
-    if (find !== undefined) best = best === undefined ? { ...find, line } : better(best, { ...find, line })
+    if (find !== undefined) best = best === undefined ? { ...find, line } : better(queue, best, { ...find, line })
   }
   return best
 }
 
 /** The earlier of two, cut off where the other one begins; of two that begin together the one whose turn it is. */
-function better(a: Pick, b: Pick): Pick {
+function better(queue: Queue, a: Pick, b: Pick): Pick {
   const order = a.run === b.run ? a.offset - b.offset : compareRuns(a.run, b.run)
   if (order === 0) {
-    const isB = (b.line.heap.first as Subscription).share < (a.line.heap.first as Subscription).share
+    const isB = queue.consumers.before(b.line.heap.first as Subscription, a.line.heap.first as Subscription)
     return { ...(isB ? b : a), count: 1 }
   }
   const [earlier, later] = order < 0 ? [a, b] : [b, a]
@@ -59,20 +67,27 @@ function better(a: Pick, b: Pick): Pick {
 }
 
 function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscription, run: Run): void {
-  const leaseMs = subscription.leaseMs ?? queue.options.leaseMs
-  const rests = Math.max(run.turn, queue.openedIn, subscription.lastRests)
+  const isSpent = queue.options.semantics === 'at-most-once'
+  const leaseMs = isSpent ? undefined : (subscription.leaseMs ?? queue.options.leaseMs)
+  // Its removal first: nobody may get it twice (D9).
+  const rests = isSpent ? turn.number : Math.max(run.turn, queue.openedIn, subscription.lastRests)
   const deadline = leaseMs === undefined ? Number.POSITIVE_INFINITY : now + leaseMs
-  const held: Held = { delivery: subscription.next, run, subscription, deadline, deliveredAt: now, rests }
+  const held: Held = { delivery: subscription.next, run, subscription, deadline, deliveredAt: now, rests, isSpent }
   subscription.lastRests = rests
   subscription.next += run.count
   subscription.used += run.count
+  subscription.bytes += run.bytes
   subscription.held.add(held)
   if (deadline !== Number.POSITIVE_INFINITY) queue.leases.add(held)
-  run.batch.leased += run.count
-  queue.leased += run.count
+  if (isSpent) run.batch.spent += run.count
+  else {
+    run.batch.leased += run.count
+    queue.leased += run.count
+  }
   queue.consumers.served(subscription)
   turn.perform({
     kind: 'deliver',
+    queue: queue.id,
     rests,
     subscription,
     delivery: held.delivery,
@@ -82,5 +97,7 @@ function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscri
     attempt: run.attempts + 1,
     redelivered: run.delivered,
     origin: run.origin,
+    isSpent,
   })
+  if (isSpent) queue.finish(turn, now, run, 'acked')
 }

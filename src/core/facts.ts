@@ -27,6 +27,7 @@ export type DeadReason =
 /** What a dead letter tells of where it comes from (A5). */
 export interface DeadLetterOrigin {
   readonly queue: string
+  readonly queueId: QueueId
   readonly sequence: Sequence
   readonly batch: BatchNumber
   readonly attempts: number
@@ -35,6 +36,9 @@ export interface DeadLetterOrigin {
   readonly reason: DeadReason
   /** What the consumer said when it rejected the message. */
   readonly detail?: string
+  /** What it gets back when it is requeued. */
+  readonly priority?: number
+  readonly group?: string
 }
 
 /** Messages next to one another that are alike in what the queue must know of them. */
@@ -60,7 +64,45 @@ export interface BatchStats {
   readonly lastSettledAt?: Timestamp
 }
 
-export type BarrierOutcome = 'clean' | 'with-dead' | 'failed' | 'cancelled' | 'expired'
+/** From the best to the worst: of a join the worst of its parts wins. */
+export const OUTCOMES = ['clean', 'with-dead', 'expired', 'cancelled', 'failed'] as const
+export type BarrierOutcome = (typeof OUTCOMES)[number]
+
+/** What happens to the rest of a batch that is ended early. */
+export type BatchRest = 'carry' | 'dead-letter' | 'drop'
+
+/** What a forwarded barrier tells of a batch it has closed. */
+export interface BatchSummary {
+  readonly queue: string
+  readonly outcome: BarrierOutcome
+  /** Absent of a queue that was deleted before its batch was done. */
+  readonly batch?: BatchNumber
+  readonly sequence?: Sequence
+  readonly stats?: BatchStats
+}
+
+/** The parties of a barrier that waited for several of them (B14). */
+export interface Parties {
+  /** How many there must be. */
+  readonly count: number
+  /** Those that came, in the order in which they did. */
+  readonly arrived: readonly string[]
+  /** Their message records, one after another, in that order. */
+  readonly bytes: Uint8Array
+}
+
+/** What a publisher may say of a barrier, beside its name. */
+export interface BarrierTerms {
+  readonly deadlineAt?: Timestamp
+  readonly rest?: BatchRest
+  /** Queues to which it goes on; without it those of the queue's `forward_barrier`. */
+  readonly forward?: readonly string[]
+  /** How many parties it is one of where it goes on; without it as many as queues forward there. */
+  readonly forwardParties?: number
+  /** Of the batches it has closed on its way here. */
+  readonly batches?: readonly BatchSummary[]
+  readonly parties?: Parties
+}
 
 /** What stays of a released barrier (B10). */
 export interface BarrierRecord {
@@ -72,6 +114,8 @@ export interface BarrierRecord {
   readonly stats: BatchStats
   readonly publishedAt: Timestamp
   readonly releasedAt: Timestamp
+  readonly batches?: readonly BatchSummary[]
+  readonly parties?: Parties
   /** One message record (`@sluice/protocol`, message.ts): properties and body. */
   readonly bytes: Uint8Array
 }
@@ -103,6 +147,8 @@ export type Fact =
       readonly options: QueueOptions
       readonly paused: boolean
       readonly at: Timestamp
+      /** Messages below it were there at a stop that was not clean: each may have been delivered (D5). */
+      readonly suspectBelow?: Sequence
     }
   /** Everything of that queue goes. */
   | { readonly kind: 'queueDeleted'; readonly queue: QueueId }
@@ -140,7 +186,10 @@ export type Fact =
       readonly attempts: number
       readonly dueAt?: Timestamp
     }
-  /** A dead letter: out of one queue and into the other, in one fact so that half of it cannot be kept. The journal carries the bytes over. */
+  /**
+   * A dead letter, or one that goes back: out of one queue and into the other, in one fact so that half of it cannot be
+   * kept. The journal carries the bytes over; `run` is what the message is there.
+   */
   | {
       readonly kind: 'moved'
       readonly queue: QueueId
@@ -149,7 +198,7 @@ export type Fact =
       readonly toSequence: Sequence
       readonly toBatch: BatchNumber
       readonly at: Timestamp
-      readonly origin: DeadLetterOrigin
+      readonly run: EnqueuedRun
     }
   /** Counts of a batch that is not released yet; the last one counts. Also keeps the queue's next sequence number: the highest of all rows is right. */
   | {
@@ -159,6 +208,7 @@ export type Fact =
       readonly nextSequence: Sequence
       readonly stats: BatchStats
     }
+  /** Also what becomes of it while it waits: a new deadline, or the end of its batch. The last one counts. */
   | {
       readonly kind: 'barrierPublished'
       readonly queue: QueueId
@@ -166,8 +216,36 @@ export type Fact =
       readonly batch: BatchNumber
       readonly name?: string
       readonly at: Timestamp
+      readonly terms?: BarrierTerms
+      /** Its batch was ended early, with this outcome (B13). */
+      readonly ended?: { readonly outcome: BarrierOutcome; readonly rest: BatchRest }
       readonly bytes: Uint8Array
     }
+  /** One of several parties has come; the barrier has no place yet. */
+  | {
+      readonly kind: 'partyArrived'
+      readonly queue: QueueId
+      /** Its own; the last one's becomes the barrier's. */
+      readonly sequence: Sequence
+      readonly name: string
+      readonly count: number
+      readonly party: string
+      readonly at: Timestamp
+      readonly terms?: BarrierTerms
+      readonly bytes: Uint8Array
+    }
+  /** The barrier has its place: its parties are part of it now. */
+  | { readonly kind: 'partiesPlaced'; readonly queue: QueueId; readonly sequences: readonly Sequence[] }
+  /** Message id inside the dedupe window. */
+  | {
+      readonly kind: 'seen'
+      readonly queue: QueueId
+      readonly id: string
+      readonly sequence: Sequence
+      readonly batch: BatchNumber
+      readonly at: Timestamp
+    }
+  | { readonly kind: 'unseen'; readonly queue: QueueId; readonly id: string }
   /** The waiting barrier and the counts of its batch make place for its record. */
   | { readonly kind: 'barrierReleased'; readonly queue: QueueId; readonly record: BarrierRecord }
   /** The record went, to keep at most `barrier_records`. */

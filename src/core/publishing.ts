@@ -1,4 +1,4 @@
-import type { BatchNumber, Sequence, Timestamp } from './facts.ts'
+import type { BatchNumber, BatchRest, Sequence, Timestamp } from './facts.ts'
 import type { Refusal } from './refusals.ts'
 
 /** Messages next to one another in a publish that are alike; what is absent is plain. */
@@ -12,6 +12,17 @@ export interface IncomingRun {
   readonly ttlMs?: number
 }
 
+/** What a publisher says of a barrier. */
+export interface IncomingBarrier {
+  readonly name?: string
+  readonly deadlineMs?: number
+  readonly rest?: BatchRest
+  readonly forward?: readonly string[]
+  /** With `party`: how many there must be. With `forward` and without `party`: how many it is one of over there. */
+  readonly parties?: number
+  readonly party?: string
+}
+
 /** A stretch of a publish, as the engine has read it: `index` counts the messages of the command from 0. */
 export type Incoming =
   | {
@@ -21,13 +32,17 @@ export type Incoming =
       /** Their records, one after another, as they came. */
       readonly bytes: Uint8Array
       readonly runs: readonly IncomingRun[]
+      /** Message id, of a stretch of one, on a queue with a dedupe window. */
+      readonly id?: string
     }
   | {
       readonly kind: 'barrier'
       readonly index: number
       readonly count: 1
       readonly bytes: Uint8Array
-      readonly name: string | undefined
+      readonly barrier: IncomingBarrier
+      /** Message id, on a queue with a dedupe window. */
+      readonly id?: string
     }
   | { readonly kind: 'refused'; readonly index: number; readonly count: number; readonly refusal: Refusal }
 
@@ -40,6 +55,8 @@ export type PublishAnswer =
       readonly sequence: Sequence
       readonly batch: BatchNumber
       readonly duplicate: boolean
+      /** May be told before it is on disk: it was asked for as `accepted`, and its numbers are reserved. */
+      readonly isEarly?: boolean
     }
   | { readonly index: number; readonly count: number; readonly refusal: Refusal }
 

@@ -1,22 +1,41 @@
 import { Arrivals } from './arrivals.ts'
-import { Barriers, recordOf } from './barriers.ts'
+import { Barriers, type WaitingBarrier } from './barriers.ts'
 import { Batch } from './batch.ts'
 import { Consumers } from './consumers.ts'
+import { Dedupe } from './dedupe.ts'
 import { Delayed } from './delayed.ts'
 import { dispatch } from './dispatch.ts'
-import type { BatchNumber, DeadReason, QueueId, Sequence, Timestamp, TurnNumber } from './facts.ts'
+import { Endings, WORK_MAX } from './endings.ts'
+import type {
+  BarrierRecord,
+  BatchNumber,
+  DeadReason,
+  QueueId,
+  Sequence,
+  SettledReason,
+  Timestamp,
+  TurnNumber,
+} from './facts.ts'
 import type { HeapItem } from './heap.ts'
 import { invariant } from './invariant.ts'
 import type { QueueOptions } from './options.ts'
 import { Ordered } from './ordered.ts'
+import { Overflow } from './overflow.ts'
 import { Producers } from './producers.ts'
-import type { Publish, PublishAnswer } from './publishing.ts'
 import { compareExpiry, type Expiring } from './ready.ts'
-import { isSpent, retryDelayMs } from './retry.ts'
+import { Releases } from './releases.ts'
+import { Reservation } from './reservation.ts'
+import { Returns } from './returns.ts'
 import { cutFront, type Run } from './run.ts'
-import { type Settle, type SettleResult, Settling } from './settling.ts'
-import { compareDeadlines, type Fate, type Held, type Subscription } from './subscription.ts'
+import { Settling } from './settling.ts'
+import { compareDeadlines, type Held, type Subscription } from './subscription.ts'
 import type { Turn } from './turn.ts'
+
+/** Where a dead letter is now. */
+export interface DeadLetterPlace {
+  readonly queue: string
+  readonly run: Run
+}
 
 /** What a queue asks of the broker: the one thing it cannot do alone is to reach another queue. */
 export interface QueueHost {
@@ -24,30 +43,46 @@ export interface QueueHost {
   readonly committed: TurnNumber
   /** Moves each message of the run to the dead letters of the queue, or drops it there. */
   deadLetter(turn: Turn, now: Timestamp, queue: Queue, run: Run, reason: DeadReason, detail?: string): void
+  /** A dead letter has left the queue that had taken it in. */
+  deadLetterGone(run: Run): void
+  /** Dead letters that came from this batch and that nobody has dealt with. */
+  deadLettersOf(queue: Queue, batch: Batch): Iterable<DeadLetterPlace>
+  /** A released barrier goes on to the queues it names. */
+  forward(turn: Turn, now: Timestamp, queue: Queue, barrier: WaitingBarrier, record: BarrierRecord): void
 }
 
 /** One queue: what comes in, who gets it, how it ends. Every method leaves it with nothing left to do. */
 export class Queue implements HeapItem {
   readonly id: QueueId
   readonly name: string
-  readonly options: QueueOptions
   readonly declaredAt: Timestamp
-  readonly consumers: Consumers
+  options: QueueOptions
+  consumers: Consumers
   readonly barriers: Barriers = new Barriers()
   readonly producers: Producers
+  readonly dedupe: Dedupe
   readonly delayed: Delayed = new Delayed()
-  /** From the one in turn, which alone gives out messages, to the open one; their numbers have no gaps. */
-  readonly batches: Batch[]
   readonly expiring: Expiring = new Ordered(compareExpiry)
   readonly arrivals: Arrivals = new Arrivals(this)
+  readonly settling: Settling = new Settling(this)
+  readonly endings: Endings = new Endings(this)
+  readonly overflow: Overflow = new Overflow(this)
+  readonly returns: Returns = new Returns(this)
+  readonly releases: Releases
+  /** From the one in turn, which alone gives out messages, to the open one; their numbers have no gaps. */
+  readonly batches: Batch[]
   readonly leases: Ordered<Held> = new Ordered<Held>(compareDeadlines)
   /** Pulls that were answered and hold something. */
   readonly pulls: Set<Subscription> = new Set()
   isPaused = false
   leased = 0
-  /** Of bodies, live. */
+  /** Live messages, and bytes of their bodies. */
+  messages = 0
   bytes = 0
   nextSequence: Sequence = 1
+  readonly reservation: Reservation = new Reservation()
+  /** Messages below it may have been delivered by a server that did not stop in peace (D5). */
+  suspectBelow: Sequence = 0
   publishedTotal = 0
   ackedTotal = 0
   /** A search by filters has not come to its end: it goes on in the next turn. */
@@ -58,7 +93,6 @@ export class Queue implements HeapItem {
   heapAt = -1
   deadline: Timestamp = Number.POSITIVE_INFINITY
   readonly #host: QueueHost
-  readonly #settling: Settling
 
   constructor(terms: { id: QueueId; name: string; options: QueueOptions; declaredAt: Timestamp; host: QueueHost }) {
     this.id = terms.id
@@ -66,10 +100,13 @@ export class Queue implements HeapItem {
     this.options = terms.options
     this.declaredAt = terms.declaredAt
     this.#host = terms.host
+    this.releases = new Releases(this, (turn, now, barrier, record) =>
+      terms.host.forward(turn, now, this, barrier, record),
+    )
     this.batches = [this.newBatch(0)]
-    this.consumers = new Consumers(terms.options.fairness)
+    this.consumers = new Consumers(terms.options)
     this.producers = new Producers(terms.id)
-    this.#settling = new Settling(this)
+    this.dedupe = new Dedupe(terms.id)
   }
 
   get committed(): TurnNumber {
@@ -84,6 +121,10 @@ export class Queue implements HeapItem {
     return this.batches[this.batches.length - 1] as Batch
   }
 
+  newBatch(number: BatchNumber): Batch {
+    return new Batch(number, this.expiring)
+  }
+
   /** The unreleased batch of this number. */
   batchAt(number: BatchNumber): Batch {
     const batch = this.batches[number - this.head.number]
@@ -91,32 +132,58 @@ export class Queue implements HeapItem {
     return batch
   }
 
+  /** Long work is not at its end: it goes on in the next turn. */
+  get isBusy(): boolean {
+    return this.isSearching || this.endings.isBusy || this.overflow.isBusy
+  }
+
   get nextDeadline(): Timestamp {
-    if (this.isSearching) return 0
+    if (this.isBusy) return 0
     const never = Number.POSITIVE_INFINITY
-    return Math.min(this.leases.first?.deadline ?? never, this.expiring.first?.expiresAt ?? never, this.delayed.nextAt)
+    return Math.min(
+      this.leases.first?.deadline ?? never,
+      this.expiring.first?.expiresAt ?? never,
+      this.delayed.nextAt,
+      this.barriers.nextDeadline,
+      this.dedupe.nextDeadline(this.options),
+    )
   }
 
-  // ── coming in ──────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** Takes what may come in and answers for each stretch of it, in order; see `Arrivals`. */
-  publish(turn: Turn, publish: Publish, batch?: Batch): PublishAnswer[] {
-    return this.arrivals.publish(turn, publish, batch)
+  update(options: QueueOptions): void {
+    this.options = options
+    this.consumers = this.consumers.rebuilt(options)
   }
 
-  newBatch(number: BatchNumber): Batch {
-    return new Batch(number, this.expiring)
+  /** Messages that a purge takes: of the waiting batches all, of the open one what is not out, or that too. */
+  purgeable(isLeasedToo: boolean): number {
+    const { open } = this
+    const live = this.batches.reduce((sum, batch) => sum + batch.live, 0)
+    return isLeasedToo ? live : live - open.leased
   }
 
-  /** Puts messages where they belong: out of sight, in their place among the ready ones, or away if their time is over. */
+  // ── where messages are ─────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Messages come in. */
+  arrive(turn: Turn, run: Run, now: Timestamp): void {
+    this.messages += run.count
+    this.bytes += run.bytes
+    // Of a group each goes its own way.
+    while (run.group !== undefined && run.count > 1) this.place(turn, cutFront(run, 1), now)
+    this.place(turn, run, now)
+  }
+
+  /** Puts messages where they belong, unless their time is over. */
   place(turn: Turn, run: Run, now: Timestamp): void {
-    if (run.expiresAt <= now) this.#host.deadLetter(turn, now, this, run, 'expired')
+    if (run.expiresAt <= now) this.deadLetter(turn, now, run, 'expired')
     else this.put(run, now)
   }
 
-  /** The same without a turn: what has expired meanwhile does so at the next tick. */
+  /** Puts messages where they belong: behind the head of their group, out of sight, or in their place among the ready. */
   put(run: Run, now: Timestamp): void {
-    this.bytes += run.bytes
+    if (run.group !== undefined && !run.isHead && !run.batch.groups.enter(run)) {
+      if (run.expiresAt !== Number.POSITIVE_INFINITY) this.expiring.add(run)
+      return
+    }
     if (run.dueAt > now) {
       this.delayed.add(run)
       return
@@ -127,16 +194,65 @@ export class Queue implements HeapItem {
     run.batch.ready.add(run, this.committed)
   }
 
+  /** Takes out a message that waits behind the head of its group. */
+  takeWaiting(run: Run): void {
+    run.batch.groups.take(run)
+    if (run.expiresAt !== Number.POSITIVE_INFINITY) this.expiring.delete(run)
+  }
+
+  /** Messages are gone for good; those that waited for them come forward. */
+  #gone(turn: Turn, now: Timestamp, run: Run): void {
+    this.messages -= run.count
+    this.bytes -= run.bytes
+    if (run.origin !== undefined) this.#host.deadLetterGone(run)
+    if (run.group === undefined || !run.isHead) return
+    const next = run.batch.groups.next(run.group)
+    if (next === undefined) return
+    if (next.expiresAt !== Number.POSITIVE_INFINITY) this.expiring.delete(next)
+    // A crash must not bring back what it follows: it goes out once that one's end is on disk.
+    next.turn = Math.max(next.turn, turn.number)
+    this.put(next, now)
+  }
+
+  /** They leave the queue, and are nowhere any more. */
+  finish(turn: Turn, now: Timestamp, run: Run, reason: SettledReason): void {
+    if (reason === 'acked') this.ackedTotal += run.count
+    run.batch.countSettled(now, run.count, reason === 'acked' || reason === 'expired' ? reason : 'dropped')
+    turn.keep({ kind: 'settled', queue: this.id, first: run.first, count: run.count, reason })
+    this.#gone(turn, now, run)
+  }
+
+  deadLetter(turn: Turn, now: Timestamp, run: Run, reason: DeadReason, detail?: string): void {
+    this.#host.deadLetter(turn, now, this, run, reason, detail)
+  }
+
+  /** They have been moved to another queue. */
+  moved(turn: Turn, now: Timestamp, run: Run, countAs: 'dead' | 'expired'): void {
+    run.batch.countSettled(now, run.count, countAs)
+    this.#gone(turn, now, run)
+  }
+
+  /** A dead letter of this queue goes back to its origin: not settled, but not here any more. */
+  givenBack(turn: Turn, now: Timestamp, run: Run): void {
+    run.batch.published -= run.count
+    run.batch.isDirty = true
+    this.#gone(turn, now, run)
+  }
+
+  /** How much more may come in: what is beyond is refused `queue-full`. */
+  get room(): { readonly messages: number; readonly bytes: number } {
+    return this.overflow.room
+  }
+
   // ── who gets it ────────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Releases the barriers that are due and gives out what may go out now. Ends every command. */
   settleDown(turn: Turn, now: Timestamp): void {
     this.isSearching = false
     this.#expire(turn, now)
-    if (!this.isPaused) {
-      this.#release(turn, now)
-      this.isSearching = dispatch(this, turn, now)
-    }
+    this.#giveOut(turn, now)
+    // Behind that: what somebody can take now need not be pushed out.
+    if (this.overflow.makeRoom(turn, now)) this.#giveOut(turn, now)
     for (const batch of this.batches) {
       if (!batch.isDirty) continue
       batch.isDirty = false
@@ -144,70 +260,52 @@ export class Queue implements HeapItem {
         kind: 'batchCounted',
         queue: this.id,
         batch: batch.number,
-        nextSequence: this.nextSequence,
+        nextSequence: this.reservation.below(this.nextSequence),
         stats: batch.stats,
       })
     }
   }
 
-  #release(turn: Turn, now: Timestamp): void {
-    for (let batch = this.head; batch.barrier !== undefined && batch.live === 0; batch = this.head) {
-      const record = recordOf(batch.barrier, batch, now)
-      turn.keep({ kind: 'barrierReleased', queue: this.id, record })
-      this.barriers.release(record, turn.number)
-      const forgotten = this.barriers.forgetAbove(this.options.barrierRecords)
-      if (forgotten !== undefined) turn.keep({ kind: 'barrierForgotten', queue: this.id, sequence: forgotten })
-      this.batches.shift()
-      // The counts of the released batch go; the open one's keep the next sequence number.
-      this.open.isDirty = true
-      this.openedIn = turn.number
-      for (const subscription of this.consumers.all) {
-        if (subscription.isClosed || subscription.predicate?.matchesBarrier(record.bytes) === false) continue
-        subscription.lastRests = turn.number
-        turn.perform({ kind: 'barrier', rests: turn.number, subscription, record, replayed: false })
-      }
-      turn.perform({ kind: 'released', rests: turn.number, queue: this.id, record })
-    }
+  #giveOut(turn: Turn, now: Timestamp): void {
+    this.endings.failBatches(turn)
+    if (this.isPaused) return
+    this.releases.release(turn, now)
+    if (!this.head.isEnding) this.isSearching = dispatch(this, turn, now)
   }
 
-  // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
-
-  subscribe(subscription: Subscription): void {
-    this.consumers.add(subscription)
+  /** A barrier waits, or what is known of it has changed. */
+  keepBarrier(turn: Turn, batch: Batch, barrier: WaitingBarrier): void {
+    const { sequence, name, publishedAt, bytes, terms, ended } = barrier
+    batch.barrier = barrier
+    this.barriers.put(barrier)
+    turn.keep({
+      kind: 'barrierPublished',
+      queue: this.id,
+      sequence,
+      batch: batch.number,
+      at: publishedAt,
+      bytes,
+      ...(name === undefined ? {} : { name }),
+      ...(Object.keys(terms).length === 0 ? {} : { terms }),
+      ...(ended === undefined ? {} : { ended }),
+    })
   }
 
-  /** Sends the matching barriers released since the batch that the consumer was in (B11); returns how many are gone. */
-  replay(turn: Turn, subscription: Subscription, afterBatch: BatchNumber): number {
-    const { records, missed } = this.barriers.since(afterBatch, this.head.number)
-    for (const { record, turn: releasedIn } of records) {
-      if (subscription.predicate?.matchesBarrier(record.bytes) === false) continue
-      subscription.lastRests = Math.max(subscription.lastRests, releasedIn)
-      turn.perform({ kind: 'barrier', rests: subscription.lastRests, subscription, record, replayed: true })
-    }
-    return missed
+  // ── what is there ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Dead letters that came from this batch and that nobody has dealt with. */
+  deadLettersOf(batch: Batch): Iterable<DeadLetterPlace> {
+    return this.#host.deadLettersOf(this, batch)
   }
 
-  /** Ends a subscription: everything it holds is ready again, in its place. `isGone`: its connection ended (D6, D10). */
-  unsubscribe(turn: Turn, now: Timestamp, subscription: Subscription, isGone: boolean): void {
-    subscription.isClosed = true
-    this.consumers.delete(subscription)
-    let counted = isGone ? subscription.concurrency : 0
-    for (let held = subscription.held.first; held !== undefined; held = subscription.held.first) {
-      const { run } = held
-      this.takeBack(held)
-      if (held.rests > this.committed) {
-        // Never sent: as if nobody had had it.
-        this.place(turn, run, now)
-        continue
-      }
-      if (counted > 0) {
-        const tried = run.count > counted ? cutFront(run, counted) : run
-        counted -= tried.count
-        this.fail(turn, now, tried, 0)
-        if (tried === run) continue
-      }
-      this.giveBack(turn, now, run, 0)
+  /** All live runs, wherever they are. */
+  *runs(): Generator<Run, void, undefined> {
+    for (const batch of this.batches) {
+      yield* batch.ready
+      yield* batch.groups
     }
+    yield* this.delayed
+    for (const { run, isSpent } of this.heldRuns()) if (!isSpent) yield run
   }
 
   /** Sequence numbers of what is ready, in queue order. */
@@ -218,121 +316,64 @@ export class Queue implements HeapItem {
 
   /** Everything that is out. Closed pulls are no subscriptions any more, but they hold what they got. */
   *heldRuns(): Generator<Held, void, undefined> {
-    for (const holder of new Set([...this.consumers.all, ...this.pulls])) yield* holder.held
+    for (const subscription of this.consumers.all) yield* subscription.held
+    for (const pull of this.pulls) if (!this.consumers.all.has(pull)) yield* pull.held
   }
 
-  /**
-   * A pull has its answer: it gets no more, and what it holds stays until it is settled or its lease runs out. What is
-   * numbered behind `sent` never went out and goes back as if nobody had had it.
-   */
   closePull(turn: Turn, now: Timestamp, subscription: Subscription, sent: number): void {
-    subscription.isClosed = true
-    this.consumers.delete(subscription)
-    for (const held of this.#settling.pieces(subscription, sent + 1, subscription.next - sent - 1)) {
-      this.takeBack(held)
-      this.place(turn, held.run, now)
+    this.returns.closePull(turn, now, subscription, sent)
+  }
+
+  /** Nobody gets anything any more, and what is out comes back: the server ends. */
+  stop(turn: Turn, now: Timestamp): void {
+    const out = [...this.heldRuns()]
+    for (const subscription of [...this.consumers.all]) {
+      subscription.isClosed = true
+      this.consumers.delete(subscription)
     }
-    if (subscription.held.size > 0) this.pulls.add(subscription)
+    for (const held of out) {
+      this.returns.takeBack(held)
+      if (held.isSpent) continue
+      if (held.rests > this.committed) this.put(held.run, now)
+      else this.returns.giveBack(turn, now, held.run, 0)
+    }
+    this.reservation.giveBack()
+    for (const batch of this.batches) batch.isDirty = true
   }
 
   // ── how it ends ────────────────────────────────────────────────────────────────────────────────────────────────
 
-  settle(turn: Turn, now: Timestamp, subscription: Subscription, settle: Settle): SettleResult[] {
-    return this.#settling.settle(turn, now, subscription, settle)
+  loseLease(turn: Turn, held: Held): void {
+    this.returns.loseLease(turn, held)
   }
 
-  /** The first of these deliveries that is not held any more; undefined when all are. */
-  unheld(subscription: Subscription, first: number, count: number): Fate | undefined {
-    let at = first
-    for (const held of this.#settling.pieces(subscription, first, count)) {
-      if (held.delivery > at) break
-      at = held.delivery + held.run.count
-    }
-    return at >= first + count ? undefined : subscription.fates(at, first + count - at)[0]
-  }
-
-  /** The earliest batch of these deliveries: work that makes work stays in it (B16). */
-  earliestBatch(
-    claims: readonly { readonly subscription: Subscription; readonly deliveries: Settle['deliveries'] }[],
-  ): Batch | undefined {
-    let earliest: Batch | undefined
-    for (const { subscription, deliveries } of claims) {
-      for (const { first, count } of deliveries) {
-        for (const { run } of this.#settling.pieces(subscription, first, count)) {
-          if (earliest === undefined || run.batch.number < earliest.number) earliest = run.batch
-        }
-      }
-    }
-    return earliest
-  }
-
-  /** Takes a held run back from its subscription; it is in no place then. */
-  takeBack(held: Held): void {
-    const { subscription, run } = held
-    subscription.held.delete(held)
-    if (held.deadline !== Number.POSITIVE_INFINITY) this.leases.delete(held)
-    if (!subscription.isPull) subscription.used -= run.count
-    run.batch.leased -= run.count
-    this.leased -= run.count
-    this.bytes -= run.bytes
-    if (subscription.isPull && subscription.held.size === 0) this.pulls.delete(subscription)
-  }
-
-  /** An attempt failed: it counts, and the messages come back, or go to the dead letters when no attempt is left. */
-  fail(turn: Turn, now: Timestamp, run: Run, delayMs: number | undefined): void {
-    run.attempts += 1
-    if (isSpent(this.options, run.attempts)) {
-      this.#host.deadLetter(turn, now, this, run, 'deliveries')
-      return
-    }
-    this.giveBack(turn, now, run, delayMs ?? retryDelayMs(this.options.retryDelay, run.attempts, chanceOf(run)))
-  }
-
-  /** Puts messages back that somebody has had, with the attempts they have. */
   giveBack(turn: Turn, now: Timestamp, run: Run, delayMs: number): void {
-    run.delivered = true
-    run.dueAt = delayMs > 0 ? Math.min(now + delayMs, run.expiresAt) : 0
-    if (run.expiresAt <= now) {
-      this.#host.deadLetter(turn, now, this, run, 'expired')
-      return
-    }
-    const { first, count, attempts, dueAt } = run
-    turn.keep({ kind: 'returned', queue: this.id, first, count, attempts, ...(dueAt > 0 ? { dueAt } : {}) })
-    this.put(run, now)
-  }
-
-  reject(turn: Turn, now: Timestamp, run: Run, detail: string | undefined): void {
-    run.attempts += 1
-    this.#host.deadLetter(turn, now, this, run, 'rejected', detail)
+    this.returns.giveBack(turn, now, run, delayMs)
   }
 
   /** Nothing whose time is over goes out, or holds a barrier. */
   #expire(turn: Turn, now: Timestamp): void {
-    for (let run = this.expiring.first; run !== undefined && run.expiresAt <= now; run = this.expiring.first) {
-      const expired = run.batch.ready.take(run, 0, run.count)
-      this.bytes -= expired.bytes
-      this.#host.deadLetter(turn, now, this, expired, 'expired')
+    let left = WORK_MAX
+    for (
+      let run = this.expiring.first;
+      run !== undefined && run.expiresAt <= now && left > 0;
+      run = this.expiring.first
+    ) {
+      const count = Math.min(run.count, left)
+      left -= count
+      if (run.group !== undefined && !run.isHead) {
+        this.takeWaiting(run)
+        this.deadLetter(turn, now, run, 'expired')
+      } else this.deadLetter(turn, now, run.batch.ready.take(run, 0, count), 'expired')
     }
   }
 
-  /** Carries out what was due by now: leases that ran out, delays that ended. */
+  /** Carries out what was due by now: leases that ran out, delays that ended, batches that have to end. */
   tick(turn: Turn, now: Timestamp): void {
-    for (let held = this.leases.first; held !== undefined && held.deadline <= now; held = this.leases.first) {
-      const { subscription, delivery, run } = held
-      this.takeBack(held)
-      subscription.rememberLost(delivery, run.count)
-      turn.perform({ kind: 'lease-lost', rests: 0, subscription, first: delivery, count: run.count })
-      this.consumers.changed(subscription)
-      this.fail(turn, now, run, 0)
-    }
-    for (let run = this.delayed.due(now); run !== undefined; run = this.delayed.due(now)) {
-      this.bytes -= run.bytes
-      this.place(turn, run, now)
-    }
+    this.returns.expire(turn, now)
+    for (let run = this.delayed.due(now); run !== undefined; run = this.delayed.due(now)) this.place(turn, run, now)
+    this.dedupe.forget(turn, now, this.options, WORK_MAX)
+    this.endings.expire(turn, now)
+    this.endings.work(turn, now)
   }
-}
-
-/** A number in [0, 1) that spreads retries, the same for the same message and attempt: the core knows no chance. */
-function chanceOf(run: Run): number {
-  return ((Math.imul(run.first, 2_654_435_761) + Math.imul(run.attempts, 40_503)) >>> 0) / 2 ** 32
 }

@@ -1,4 +1,4 @@
-import type { TurnNumber } from './facts.ts'
+import type { Sequence, TurnNumber } from './facts.ts'
 import { Ordered } from './ordered.ts'
 import { compareRuns, cutBack, cutFront, joined, type Run } from './run.ts'
 
@@ -14,6 +14,7 @@ export class Ready {
   readonly #runs = new Ordered<Run>(compareRuns)
   readonly #expiring: Expiring
   #messages = 0
+  #bytes = 0
 
   constructor(expiring: Expiring) {
     this.#expiring = expiring
@@ -23,6 +24,11 @@ export class Ready {
     return this.#messages
   }
 
+  /** Bytes of their bodies. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
   get first(): Run | undefined {
     return this.#runs.first
   }
@@ -30,6 +36,7 @@ export class Ready {
   /** Puts it in its place: new messages behind, returned ones where they were (D4). */
   add(run: Run, committed: TurnNumber): void {
     this.#messages += run.count
+    this.#bytes += run.bytes
     const before = this.#runs.before(run)
     if (before !== undefined) {
       // What came in since the last commit joins the backlog only once it is on disk itself.
@@ -52,6 +59,34 @@ export class Ready {
     if (run.expiresAt !== Number.POSITIVE_INFINITY) this.#expiring.delete(run)
   }
 
+  /** Priorities of what is here, the highest first: one look at each. */
+  *priorities(): Generator<number, void, undefined> {
+    for (let run = this.#runs.first; run !== undefined; ) {
+      const { priority } = run
+      yield priority
+      run = this.#runs.ceiling({ priority, first: Number.POSITIVE_INFINITY } as Run)
+    }
+  }
+
+  /** The one with the lowest sequence number, whatever its priority. */
+  get oldest(): Run | undefined {
+    let oldest: Run | undefined
+    for (const priority of this.priorities()) {
+      const first = this.#runs.ceiling({ priority, first: 0 } as Run)
+      if (first !== undefined && (oldest === undefined || first.first < oldest.first)) oldest = first
+    }
+    return oldest
+  }
+
+  /** The run that holds this message, whatever its priority. */
+  find(sequence: Sequence): Run | undefined {
+    for (const priority of this.priorities()) {
+      const found = this.#runs.before({ priority, first: sequence + 1 } as Run)
+      if (found !== undefined && found.priority === priority && found.first + found.count > sequence) return found
+    }
+    return undefined
+  }
+
   /** First run that does not come before this place in the queue order. */
   ceiling(probe: Run): Run | undefined {
     return this.#runs.ceiling(probe)
@@ -63,7 +98,13 @@ export class Ready {
 
   /** Takes `count` messages of a run of this list, from the message `offset` on. */
   take(run: Run, offset: number, count: number): Run {
-    this.#messages -= count
+    const taken = this.#cut(run, offset, count)
+    this.#messages -= taken.count
+    this.#bytes -= taken.bytes
+    return taken
+  }
+
+  #cut(run: Run, offset: number, count: number): Run {
     if (offset > 0) {
       const back = cutBack(run, offset)
       if (back.count === count) return back

@@ -1,8 +1,9 @@
+import { newRun } from './arrivals.ts'
 import type { Batch } from './batch.ts'
 import type { BatchNumber, Fact, Sequence, Timestamp } from './facts.ts'
 import { invariant } from './invariant.ts'
 import type { Queue } from './queue.ts'
-import type { Run } from './run.ts'
+import { cutFront, type Run } from './run.ts'
 
 /** Rebuilds one queue from its facts, in the order in which a journal restores them. */
 export class Restoring {
@@ -10,6 +11,8 @@ export class Restoring {
   readonly #isClean: boolean
   /** Where to look for a message of which only the number is known. */
   readonly #priorities = new Set<number>()
+  /** Delayed by what was published. */
+  readonly #hidden = new Set<Run>()
   #isFirst = true
 
   /** @param isClean the stop before was: else every message may have been delivered (D5) */
@@ -26,14 +29,32 @@ export class Restoring {
         queue.nextSequence = Math.max(queue.nextSequence, fact.nextSequence)
         break
       case 'barrierPublished': {
-        const { sequence, batch, name, at: publishedAt, bytes } = fact
-        const barrier = { sequence, batch, name, publishedAt, bytes }
+        const { sequence, batch, name, at: publishedAt, bytes, terms = {}, ended } = fact
+        const barrier = { sequence, batch, name, publishedAt, bytes, terms, ended }
         this.#batchAt(batch).barrier = barrier
         this.#batchAt(batch + 1)
-        queue.barriers.add(barrier)
+        queue.barriers.put(barrier)
         queue.nextSequence = Math.max(queue.nextSequence, sequence + 1)
         break
       }
+      case 'partyArrived': {
+        const { name, count, at: startedAt, sequence, party, terms = {}, bytes } = fact
+        const gathering = queue.barriers.gatheringOf(name) ?? {
+          name,
+          count,
+          startedAt,
+          arrivals: [],
+          deadlineAt: Number.POSITIVE_INFINITY,
+        }
+        gathering.arrivals.push({ sequence, party, terms, bytes })
+        gathering.deadlineAt = Math.min(gathering.deadlineAt, terms.deadlineAt ?? Number.POSITIVE_INFINITY)
+        queue.barriers.gather(gathering)
+        queue.nextSequence = Math.max(queue.nextSequence, sequence + 1)
+        break
+      }
+      case 'seen':
+        queue.dedupe.restore(fact.id, { sequence: fact.sequence, batch: fact.batch, at: fact.at })
+        break
       case 'barrierReleased':
         queue.barriers.release(fact.record, 0)
         queue.nextSequence = Math.max(queue.nextSequence, fact.record.sequence + 1)
@@ -49,7 +70,7 @@ export class Restoring {
           run.attempts = fact.attempts
           run.delivered = true
           run.dueAt = fact.dueAt ?? 0
-          queue.put(run, now)
+          if (run.group === undefined || run.isHead) queue.put(run, now)
         }
         break
       default:
@@ -58,35 +79,47 @@ export class Restoring {
   }
 
   #messages(fact: Extract<Fact, { kind: 'enqueued' }>, now: Timestamp): void {
-    const batch = this.#batchAt(fact.batch)
+    const queue = this.#queue
+    // What is live and of a released batch, or of one ended with `carry`, was carried to the next (B13).
+    const batch = queue.endings.heir(this.#batchAt(Math.max(fact.batch, this.#isFirst ? 0 : queue.head.number)))
     let first = fact.first
     for (const arrived of fact.runs ?? [{ count: fact.count }]) {
       const { count, priority = 0, group, origin, dueAt = 0, expiresAt = Number.POSITIVE_INFINITY } = arrived
-      const bytes = Math.round(((fact.bodyBytes ?? 0) * count) / fact.count)
       this.#priorities.add(priority)
       const run: Run = {
-        first,
-        count,
-        bytes,
-        batch,
+        ...newRun(first, count, batch, 0),
         priority,
         group,
         origin,
         expiresAt,
         dueAt,
-        attempts: 0,
-        delivered: !this.#isClean,
-        turn: 0,
+        delivered: !this.#isClean || first + count <= queue.suspectBelow,
       }
-      this.#queue.put(run, now)
+      run.bytes = Math.round(((fact.bodyBytes ?? 0) * count) / fact.count)
+      queue.messages += count
+      queue.bytes += run.bytes
       first += count
+      const suspects = queue.suspectBelow - run.first
+      if (this.#isClean && suspects > 0 && suspects < run.count) {
+        const front = cutFront(run, suspects)
+        front.delivered = true
+        this.#put(front, now)
+      }
+      while (run.group !== undefined && run.count > 1) this.#put(cutFront(run, 1), now)
+      this.#put(run, now)
     }
-    this.#queue.nextSequence = Math.max(this.#queue.nextSequence, first)
+    queue.nextSequence = Math.max(queue.nextSequence, first)
   }
 
-  /** Takes restored messages out again, by their numbers. */
+  #put(run: Run, now: Timestamp): void {
+    this.#queue.put(run, now)
+    if (run.dueAt > now && (run.group === undefined || run.isHead)) this.#hidden.add(run)
+  }
+
+  /** Takes restored messages out again, by their numbers; those that wait behind the head of a group stay where they are. */
   *#take(first: Sequence, count: number): Generator<Run, void, undefined> {
     const end = first + count
+    yield* this.#outOfSight(first, end)
     for (const { ready } of this.#queue.batches) {
       for (const priority of this.#priorities) {
         const probe = { priority, first } as Run
@@ -96,11 +129,30 @@ export class Restoring {
         while (run !== undefined && run.priority === priority && run.first < end) {
           const from = Math.max(first, run.first)
           const taken = ready.take(run, from - run.first, Math.min(end, run.first + run.count) - from)
-          this.#queue.bytes -= taken.bytes
           const next = { priority, first: taken.first + taken.count } as Run
           yield taken
           run = ready.ceiling(next)
         }
+      }
+    }
+  }
+
+  /**
+   * Restored as delayed by what was published, or as waiting in a group. Few are: a message comes back after its delay,
+   * and as the head of its group.
+   */
+  *#outOfSight(first: Sequence, end: Sequence): Generator<Run, void, undefined> {
+    const { delayed, batches } = this.#queue
+    for (const run of this.#hidden) {
+      if (run.first >= end || run.first + run.count <= first) continue
+      const from = Math.max(first, run.first)
+      yield delayed.takePart(run, from - run.first, Math.min(end, run.first + run.count) - from)
+    }
+    for (const { groups } of batches) {
+      if (groups.messages === 0) continue
+      for (let sequence = first; sequence < end; sequence += 1) {
+        const run = groups.find(sequence)
+        if (run !== undefined) yield run
       }
     }
   }

@@ -15,6 +15,8 @@ export interface Run {
   batch: Batch
   readonly priority: number
   readonly group: string | undefined
+  /** Of its group the one that may go out; the others wait behind it. */
+  isHead: boolean
   readonly origin: DeadLetterOrigin | undefined
   /** `Infinity` when it never expires. */
   readonly expiresAt: Timestamp

@@ -1,7 +1,8 @@
 import type { Batch } from './batch.ts'
-import type { SettledReason, Timestamp } from './facts.ts'
+import type { Sequence, Timestamp } from './facts.ts'
 import type { Queue } from './queue.ts'
-import type { Held, Subscription } from './subscription.ts'
+import type { Run } from './run.ts'
+import type { Fate, Held, Subscription } from './subscription.ts'
 import type { Turn } from './turn.ts'
 
 export type SettleHow =
@@ -15,6 +16,12 @@ export type SettleHow =
 export interface Settle {
   readonly deliveries: readonly { readonly first: number; readonly count: number }[]
   readonly how: SettleHow
+}
+
+/** Deliveries of one subscription. */
+export interface Claim {
+  readonly subscription: Subscription
+  readonly deliveries: Settle['deliveries']
 }
 
 export interface SettleResult {
@@ -42,20 +49,39 @@ export class Settling {
   }
 
   settle(turn: Turn, now: Timestamp, subscription: Subscription, settle: Settle): SettleResult[] {
-    const results: SettleResult[] = []
-    for (const { first, count } of settle.deliveries) {
-      let at = first
-      for (const held of this.pieces(subscription, first, count)) {
-        if (held.delivery > at) results.push(...subscription.fates(at, held.delivery - at))
-        const { delivery } = held
-        const size = held.run.count
-        this.#settlePiece(turn, now, held, settle.how)
-        results.push({ first: delivery, count: size, result: DONE[settle.how.kind] })
-        at = delivery + size
-      }
-      if (at < first + count) results.push(...subscription.fates(at, first + count - at))
-    }
+    const results = settle.deliveries.flatMap(({ first, count }) =>
+      this.#settleRange(turn, now, subscription, { first, count }, settle.how),
+    )
     this.#queue.consumers.changed(subscription)
+    return results
+  }
+
+  #settleRange(
+    turn: Turn,
+    now: Timestamp,
+    subscription: Subscription,
+    { first, count }: { readonly first: number; readonly count: number },
+    how: SettleHow,
+  ): SettleResult[] {
+    const results: SettleResult[] = []
+    const end = first + count
+    let at = first
+    for (const held of this.pieces(subscription, first, count)) {
+      if (held.delivery > at) {
+        results.push(...this.#unheld(turn, now, subscription, at, held.delivery - at, how))
+        // An ack of a lost delivery may have taken its message out of a later one of these (D7): they are looked up anew.
+        if (this.#queue.options.acks === 'any') {
+          const rest = { first: held.delivery, count: end - held.delivery }
+          return [...results, ...this.#settleRange(turn, now, subscription, rest, how)]
+        }
+      }
+      const { delivery, isSpent } = held
+      const size = held.run.count
+      this.#settlePiece(turn, now, held, how)
+      results.push({ first: delivery, count: size, result: isSpent ? 'already-settled' : DONE[how.kind] })
+      at = delivery + size
+    }
+    if (at < end) results.push(...this.#unheld(turn, now, subscription, at, end - at, how))
     return results
   }
 
@@ -66,26 +92,51 @@ export class Settling {
     })
   }
 
+  /** The first of these deliveries that is not held any more; undefined when all are. */
+  firstUnheld(subscription: Subscription, first: number, count: number): Fate | undefined {
+    let at = first
+    for (const held of this.pieces(subscription, first, count)) {
+      if (held.delivery > at) break
+      at = held.delivery + held.run.count
+    }
+    return at >= first + count ? undefined : subscription.fates(at, first + count - at)[0]
+  }
+
+  /** The earliest batch of these deliveries: work that makes work stays in it (B16). */
+  earliestBatch(claims: readonly Claim[]): Batch | undefined {
+    let earliest: Batch | undefined
+    for (const { subscription, deliveries } of claims) {
+      for (const { first, count } of deliveries) {
+        for (const { run } of this.pieces(subscription, first, count)) {
+          if (earliest === undefined || run.batch.number < earliest.number) earliest = run.batch
+        }
+      }
+    }
+    return earliest
+  }
+
   #settlePiece(turn: Turn, now: Timestamp, held: Held, how: SettleHow): void {
     const queue = this.#queue
     if (how.kind === 'extend') {
       this.#extend(held, now + how.leaseMs)
       return
     }
-    queue.takeBack(held)
+    queue.returns.takeBack(held)
+    if (held.isSpent) return
     const { run } = held
     switch (how.kind) {
       case 'ack':
-        settled(turn, now, queue, run.batch, run.first, run.count, 'acked')
+        queue.finish(turn, now, run, 'acked')
         break
       case 'nack':
-        queue.fail(turn, now, run, how.delayMs)
+        queue.returns.fail(turn, now, run, how.delayMs)
         break
       case 'release':
         queue.giveBack(turn, now, run, 0)
         break
       case 'reject':
-        queue.reject(turn, now, run, how.reason)
+        run.attempts += 1
+        queue.deadLetter(turn, now, run, 'rejected', how.reason)
         break
     }
   }
@@ -97,21 +148,70 @@ export class Settling {
     held.deadline = deadline
     this.#queue.leases.add(held)
   }
+
+  #unheld(
+    turn: Turn,
+    now: Timestamp,
+    subscription: Subscription,
+    first: number,
+    count: number,
+    how: SettleHow,
+  ): SettleResult[] {
+    const fates = subscription.fates(first, count)
+    if (this.#queue.options.acks !== 'any' || how.kind !== 'ack') return fates
+    return fates.flatMap((fate): SettleResult[] => {
+      if (fate.result !== 'lease-lost') return [fate]
+      // Whoever has done the work may say so, as long as nobody else has (D7).
+      return Array.from({ length: fate.count }, (_, k) => {
+        const sequence = subscription.lostSequence(fate.first + k)
+        const run = sequence === undefined ? undefined : this.takeOut(turn, sequence)
+        if (run === undefined) return { first: fate.first + k, count: 1, result: 'already-settled' }
+        this.#queue.finish(turn, now, run, 'acked')
+        return { first: fate.first + k, count: 1, result: 'acked' }
+      })
+    })
+  }
+
+  /** Takes one live message out of wherever it is; whoever has its lease is told. */
+  takeOut(turn: Turn, sequence: Sequence): Run | undefined {
+    const queue = this.#queue
+    for (const batch of queue.batches) {
+      const ready = batch.ready.find(sequence)
+      if (ready !== undefined) return batch.ready.take(ready, sequence - ready.first, 1)
+      const waiting = batch.groups.find(sequence)
+      if (waiting === undefined) continue
+      queue.takeWaiting(waiting)
+      return waiting
+    }
+    for (const run of queue.delayed)
+      if (isIn(run, sequence)) return queue.delayed.takePart(run, sequence - run.first, 1)
+    const held = this.leaseOf(sequence)
+    if (held === undefined) return undefined
+    queue.loseLease(turn, held)
+    return held.run
+  }
+
+  /** The live run that one message is part of, wherever it is. */
+  find(sequence: Sequence): Run | undefined {
+    for (const { ready, groups } of this.#queue.batches) {
+      const run = ready.find(sequence) ?? groups.find(sequence)
+      if (run !== undefined) return run
+    }
+    for (const run of this.#queue.delayed) if (isIn(run, sequence)) return run
+    for (const { run, isSpent } of this.#queue.heldRuns()) if (!isSpent && isIn(run, sequence)) return run
+    return undefined
+  }
+
+  /** The lease of one message, cut to it. */
+  leaseOf(sequence: Sequence): Held | undefined {
+    for (const { run, subscription, delivery, isSpent } of this.#queue.heldRuns()) {
+      if (isSpent || !isIn(run, sequence)) continue
+      return this.pieces(subscription, delivery + (sequence - run.first), 1)[0]
+    }
+    return undefined
+  }
 }
 
-/** Messages leave the queue for good. */
-export function settled(
-  turn: Turn,
-  now: Timestamp,
-  queue: Queue,
-  batch: Batch,
-  first: number,
-  count: number,
-  reason: SettledReason,
-): void {
-  if (reason === 'acked') {
-    batch.countSettled(now, count, 'acked')
-    queue.ackedTotal += count
-  } else batch.countSettled(now, count, reason === 'expired' ? 'expired' : 'dropped')
-  turn.keep({ kind: 'settled', queue: queue.id, first, count, reason })
+function isIn(run: Run, sequence: Sequence): boolean {
+  return sequence >= run.first && sequence < run.first + run.count
 }

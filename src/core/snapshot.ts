@@ -1,4 +1,4 @@
-import type { WaitingBarrier } from './barriers.ts'
+import type { Gathering, WaitingBarrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
 import type { BarrierRecord, BatchNumber, Sequence, Timestamp } from './facts.ts'
 import type { QueueOptions } from './options.ts'
@@ -24,16 +24,20 @@ export interface BarrierView {
   readonly name?: string
   readonly sequence: Sequence
   readonly batch: BatchNumber
-  readonly state: 'waiting' | 'released'
+  /** `gathering`: its parties are still coming, and it has no place and holds nothing (B14). */
+  readonly state: 'gathering' | 'waiting' | 'released'
   readonly publishedAt: Timestamp
   readonly progress: Progress
+  readonly deadlineAt?: Timestamp
+  readonly parties?: { readonly count: number; readonly arrived: readonly string[] }
   /** Of a released one. */
   readonly record?: BarrierRecord
 }
 
 export interface Holdout {
   readonly sequence: Sequence
-  readonly state: 'ready' | 'leased' | 'delayed'
+  /** `dead`: a dead letter that holds, by `on_dead = "hold"`. */
+  readonly state: 'ready' | 'leased' | 'delayed' | 'dead'
   readonly reason:
     | 'ready'
     | 'leased'
@@ -48,6 +52,8 @@ export interface Holdout {
   /** Who has it: peer and subscription as the core numbers them. */
   readonly holder?: number
   readonly leaseAgeMs?: number
+  /** Where a dead letter is now; `sequence` is the one that it had. */
+  readonly deadLetter?: { readonly queue: string; readonly sequence: Sequence }
 }
 
 export interface QueueView {
@@ -77,7 +83,8 @@ export function progressOf(batch: Batch, now: Timestamp): Progress {
     published,
     acked,
     leased,
-    ready: batch.ready.messages,
+    // Also what waits behind the head of its group.
+    ready: batch.ready.messages + batch.groups.messages,
     delayed,
     dead: batch.dead + batch.expired + batch.dropped,
   }
@@ -97,14 +104,36 @@ export function viewBarrier(queue: Queue, barrier: WaitingBarrier | BarrierRecor
   const common = { ...(name === undefined ? {} : { name }), sequence, batch, publishedAt }
   if ('releasedAt' in barrier)
     return { ...common, state: 'released', progress: progressOfRecord(barrier), record: barrier }
-  return { ...common, state: 'waiting', progress: progressOf(queue.batchAt(batch), now) }
+  const { deadlineAt, parties } = barrier.terms
+  return {
+    ...common,
+    state: 'waiting',
+    progress: progressOf(queue.batchAt(batch), now),
+    ...(deadlineAt === undefined ? {} : { deadlineAt }),
+    ...(parties === undefined ? {} : { parties: { count: parties.count, arrived: parties.arrived } }),
+  }
+}
+
+/** Of a barrier whose parties are still coming: the number of the party that came last, and the open batch. */
+export function viewGathering(queue: Queue, gathering: Gathering, now: Timestamp): BarrierView {
+  const { name, count, startedAt, arrivals, deadlineAt } = gathering
+  return {
+    name,
+    sequence: arrivals[arrivals.length - 1]?.sequence ?? 0,
+    batch: queue.open.number,
+    publishedAt: startedAt,
+    state: 'gathering',
+    progress: progressOf(queue.open, now),
+    ...(deadlineAt === Number.POSITIVE_INFINITY ? {} : { deadlineAt }),
+    parties: { count, arrived: arrivals.map(({ party }) => party) },
+  }
 }
 
 export function viewQueue(queue: Queue, now: Timestamp): QueueView {
   let ready = 0
   let delayed = 0
   for (const batch of queue.batches) {
-    ready += batch.ready.messages
+    ready += batch.ready.messages + batch.groups.messages
     delayed += batch.delayed
   }
   return {
@@ -159,14 +188,47 @@ export function holdouts(
     } as const
     add(run, sequence => ({ sequence, ...common }))
   }
-  let readyFound = 0
-  for (const run of batch.ready) {
-    if (run.first + run.count <= page.after + 1) continue
-    if (readyFound >= page.limit) break
-    readyFound += run.count
+  for (const run of readyAfter(batch, page)) {
     add(run, sequence => ({ sequence, state: 'ready', reason: whyReady(queue, sequence), attempt: run.attempts + 1 }))
   }
+  const waitingReason = queue.isPaused ? 'paused' : 'ready'
+  let waiting = 0
+  for (const run of batch.groups) {
+    if (run.first <= page.after) continue
+    if (waiting === page.limit) break
+    waiting += 1
+    add(run, sequence => ({ sequence, state: 'ready', reason: waitingReason, attempt: run.attempts + 1 }))
+  }
+  if (queue.options.onDead === 'hold' && barrier.ended === undefined) {
+    for (const { queue: name, run } of queue.deadLettersOf(batch)) {
+      const { sequence = 0, attempts = 0 } = run.origin ?? {}
+      if (sequence <= page.after) continue
+      const deadLetter = { queue: name, sequence: run.first }
+      found.push({ sequence, state: 'dead', reason: 'dead-letter', attempt: attempts, deadLetter })
+    }
+  }
   return found.sort((a, b) => a.sequence - b.sequence).slice(0, page.limit)
+}
+
+/** Ready runs with messages behind `after`: of each priority as many as a page can show. */
+function* readyAfter(
+  { ready }: Batch,
+  { after, limit }: { readonly after: Sequence; readonly limit: number },
+): Generator<Run, void, undefined> {
+  for (const priority of ready.priorities()) {
+    const probe = { priority, first: after + 1 } as Run
+    const before = ready.before(probe)
+    let count = 0
+    if (before !== undefined && before.priority === priority && before.first + before.count > after + 1) {
+      count = before.first + before.count - after - 1
+      yield before
+    }
+    for (const run of ready.from(probe)) {
+      if (run.priority !== priority || count >= limit) break
+      count += run.count
+      yield run
+    }
+  }
 }
 
 function whyReady(queue: Queue, sequence: Sequence): Holdout['reason'] {

@@ -1,5 +1,5 @@
 import type { Line } from './consumers.ts'
-import type { Sequence, Timestamp, TurnNumber } from './facts.ts'
+import type { BarrierRecord, Sequence, Timestamp, TurnNumber } from './facts.ts'
 import { Ordered } from './ordered.ts'
 import { cutBack, type Run } from './run.ts'
 
@@ -8,7 +8,7 @@ export interface Predicate {
   /** Same text, same line: such subscriptions share what they have looked at. */
   readonly text: string
   matches(sequence: Sequence): boolean
-  matchesBarrier(bytes: Uint8Array): boolean
+  matchesBarrier(record: BarrierRecord): boolean
 }
 
 /** Deliveries next to one another that a subscription has and has not settled. */
@@ -22,10 +22,18 @@ export interface Held {
   readonly deliveredAt: Timestamp
   /** What the delivery rests on: not sent before that is on disk. */
   readonly rests: TurnNumber
+  /** At most once: it is settled already, and only its credit is out. */
+  readonly isSpent: boolean
 }
 
 export function compareDeadlines(a: Held, b: Held): number {
   return a.deadline - b.deadline || a.subscription.id - b.subscription.id || a.delivery - b.delivery
+}
+
+interface Lost {
+  readonly first: number
+  readonly count: number
+  readonly sequence: Sequence
 }
 
 /** Lost deliveries that are remembered as such; an older one is answered as settled. */
@@ -56,6 +64,11 @@ export class Subscription {
   prefetch: number
   /** Deliveries it has not settled; of a pull all it ever got. */
   used = 0
+  /** Of the bodies it has, and the most they may be. */
+  bytes = 0
+  bytesMax: number = Number.POSITIVE_INFINITY
+  /** The next message does not fit: nothing more until something was settled. */
+  isHeavy = false
   /** Delivery number of the next. */
   next = 1
   /** The socket is full: nothing goes out until it has drained (D11). */
@@ -69,7 +82,7 @@ export class Subscription {
   line: Line | undefined
   heapAt = -1
   readonly held: Ordered<Held> = new Ordered((a, b) => a.delivery - b.delivery)
-  readonly #lost: { first: number; count: number }[] = []
+  readonly #lost: Lost[] = []
 
   constructor(terms: SubscriptionTerms) {
     this.id = terms.id
@@ -83,7 +96,15 @@ export class Subscription {
   }
 
   get room(): number {
-    return this.isStalled || this.isClosed ? 0 : Math.max(0, this.prefetch - this.used)
+    if (this.isStalled || this.isClosed || this.isHeavy) return 0
+    return Math.max(0, this.prefetch - this.used)
+  }
+
+  /** How many messages of a run fit into the bytes it may have; one always does when it has nothing. */
+  fitting(run: Run): number {
+    if (this.bytes + run.bytes <= this.bytesMax) return run.count
+    const fitting = Math.max(0, Math.floor(((this.bytesMax - this.bytes) * run.count) / run.bytes))
+    return fitting === 0 && this.bytes <= 0 ? 1 : fitting
   }
 
   /** Share of its credit that is used, 0 … 1. */
@@ -121,9 +142,15 @@ export class Subscription {
     cut(back)
   }
 
-  rememberLost(first: number, count: number): void {
-    this.#lost.push({ first, count })
+  rememberLost(first: number, count: number, sequence: Sequence): void {
+    this.#lost.push({ first, count, sequence })
     if (this.#lost.length > LOST_RANGES_MAX) this.#lost.shift()
+  }
+
+  /** The message of a delivery whose lease was lost. */
+  lostSequence(delivery: number): Sequence | undefined {
+    const lost = this.#lost.find(({ first, count }) => delivery >= first && delivery < first + count)
+    return lost === undefined ? undefined : lost.sequence + (delivery - lost.first)
   }
 
   /** What became of deliveries of which none is held any more. */

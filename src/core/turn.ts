@@ -7,6 +7,7 @@ export type Effect =
   /** Messages next to one another, alike, numbered from `delivery` in their subscription. */
   | {
       readonly kind: 'deliver'
+      readonly queue: QueueId
       readonly rests: TurnNumber
       readonly subscription: Subscription
       readonly delivery: number
@@ -16,6 +17,8 @@ export type Effect =
       readonly attempt: number
       readonly redelivered: boolean
       readonly origin: DeadLetterOrigin | undefined
+      /** At most once: the messages are settled by this turn, so their bytes must be read before it is appended. */
+      readonly isSpent: boolean
     }
   | {
       readonly kind: 'barrier'

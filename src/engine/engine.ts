@@ -1,7 +1,7 @@
 import { Broker } from '../core/broker.ts'
-import { badName, differing, readOptions, withDefaults } from '../core/declaring.ts'
+import { badName, contradictionIn, differing, readOptions, withDefaults } from '../core/declaring.ts'
 import type { Timestamp, TurnNumber } from '../core/facts.ts'
-import { DEFAULT_OPTIONS } from '../core/options.ts'
+import { DEFAULT_OPTIONS, type QueueOptions } from '../core/options.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
 import { viewQueue } from '../core/snapshot.ts'
@@ -11,6 +11,7 @@ import { Alarm } from './alarm.ts'
 import { Bodies } from './bodies.ts'
 import type { Clock } from './clock.ts'
 import { compile, compileOptions, isRefusal, type QueueExpressions, Subject, TestSubject } from './expressions.ts'
+import { forwardedRecord } from './forwarded.ts'
 import { type Deed, Gate } from './gate.ts'
 import { Intake } from './intake.ts'
 import { LeaseTokens } from './lease-tokens.ts'
@@ -46,6 +47,8 @@ export interface EngineOptions {
   readonly onFatal: (reason: JournalFailure) => void
   /** Calls back after what runs now has returned; default `queueMicrotask`. */
   readonly soon?: (callback: () => void) => void
+  /** Calls back after what else is waiting; default `setImmediate`. */
+  readonly later?: (callback: () => void) => void
 }
 
 /**
@@ -58,6 +61,10 @@ export class Engine implements Door {
   readonly bodies: Bodies
   readonly intake: Intake
   readonly waits: Waits = new Waits()
+  /** Bytes of at-most-once deliveries that wait for the commit of their removal. */
+  readonly spent: Map<Effect, Uint8Array[]> = new Map()
+  /** Calls back when others had their turn: long work goes on in steps. */
+  readonly later: (callback: () => void) => void
   readonly limits: { readonly messageMax: number; readonly frameMessagesMax: number }
   readonly soon: (callback: () => void) => void
   tokens: LeaseTokens = new LeaseTokens(0)
@@ -81,9 +88,13 @@ export class Engine implements Door {
     this.clock = options.clock
     this.limits = { messageMax: options.messageMax, frameMessagesMax: options.frameMessagesMax }
     this.soon = options.soon ?? queueMicrotask
+    this.later = options.later ?? (callback => void setImmediate(callback))
     this.bodies = new Bodies(options.journal)
     this.intake = new Intake(options.messageMax)
-    this.broker = new Broker((queue, sequence) => this.bodies.publishedAt(queue, sequence))
+    this.broker = new Broker({
+      publishedAt: (queue, sequence) => this.bodies.publishedAt(queue, sequence),
+      forwarded: forwardedRecord,
+    })
     this.#journal = options.journal
     this.#autoCreate = options.autoCreate
     this.#pressure = options.pressure
@@ -120,6 +131,7 @@ export class Engine implements Door {
   async close(): Promise<void> {
     if (this.#state === 'ready') {
       this.#state = 'closing'
+      this.run((turn, now) => this.broker.stop(turn, now))
       for (const party of [...this.#parties.values()]) party.end(refuse('shutting-down', 'the server is shutting down'))
     }
     this.#alarm.set(Number.POSITIVE_INFINITY)
@@ -156,6 +168,12 @@ export class Engine implements Door {
     this.bodies.decided = turn.facts
     const result = command(turn, this.clock.now())
     this.bodies.decided = []
+    // What is settled as it is sent is out of the journal's reach once the facts are appended.
+    for (const effect of turn.effects) {
+      if (effect.kind !== 'deliver' || !effect.isSpent) continue
+      const bytes = this.bodies.records(effect.queue, effect.first, effect.count)
+      if (bytes !== undefined) this.spent.set(effect, bytes)
+    }
     if (turn.facts.length > 0) {
       this.#appended = turn.number
       this.#journal.append(turn.number, turn.facts)
@@ -195,6 +213,7 @@ export class Engine implements Door {
         break
       default:
         this.#parties.get(effect.subscription.peer)?.carryOut(effect)
+        this.spent.delete(effect)
     }
   }
 
@@ -268,36 +287,47 @@ export class Engine implements Door {
       return { created: false, queue: viewQueue(known, this.clock.now()) }
     }
     const options = withDefaults(given)
-    const expressions = compileOptions(options)
-    if (isRefusal(expressions)) return expressions
-    const cycle = this.#deadLetterCycle(name, options.deadLetter)
-    if (cycle !== undefined)
-      return refuse('invalid-options', `dead_letter: ${cycle} goes round in a circle`, { option: 'dead_letter' })
-    const queue = this.run((turn, now) => {
-      const declared = this.broker.declare(turn, now, name, options)
-      const { deadLetter } = options
-      // A queue that another one names is there from the start, so that it can be consumed (A7).
-      if (deadLetter !== undefined && deadLetter !== 'drop' && this.broker.queue(deadLetter) === undefined) {
-        this.broker.declare(turn, now, deadLetter, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
-      }
-      return declared
-    })
-    this.#expressions.set(queue, expressions)
+    const contradiction = this.#problem(name, options)
+    if (contradiction !== undefined) return contradiction
+    const queue = this.run((turn, now) => this.broker.declare(turn, now, name, options))
     return { created: true, queue: viewQueue(queue, this.clock.now()) }
   }
 
-  /** The circle that dead letters would go round in, as text. */
-  #deadLetterCycle(name: string, deadLetter: string | undefined): string | undefined {
-    const path = [name]
-    for (
-      let next = deadLetter;
-      next !== undefined && next !== 'drop';
-      next = this.broker.queue(next)?.options.deadLetter
-    ) {
-      path.push(next)
-      if (next === name) return path.join(' → ')
-      if (path.length > 1_000) return undefined
+  /** Changes the options given, and leaves the others as they are. */
+  update(name: string, input: QueueOptionsInput): QueueView | Refusal {
+    const queue = this.find(name)
+    if (isRefusal(queue)) return queue
+    const given = readOptions(input)
+    if (isRefusal(given)) return given
+    if (given.semantics !== undefined && given.semantics !== queue.options.semantics) {
+      return refuse('queue-mismatch', 'semantics never changes: declare another queue', { differs: ['semantics'] })
     }
+    const options = withDefaults(given, queue.options)
+    const problem = this.#problem(name, options)
+    if (problem !== undefined) return problem
+    this.run((turn, now) => this.broker.update(turn, now, queue, options))
+    this.#compiled(queue)
+    return viewQueue(queue, this.clock.now())
+  }
+
+  /** Why a queue cannot have these options. */
+  #problem(name: string, options: QueueOptions): Refusal | undefined {
+    const contradiction = contradictionIn(name, options)
+    if (contradiction !== undefined) return contradiction
+    const expressions = compileOptions(options)
+    if (isRefusal(expressions)) return expressions
+    const deadLetters = circle(name, next =>
+      next === name ? [options.deadLetter] : [this.broker.queue(next)?.options.deadLetter],
+    )
+    if (deadLetters !== undefined)
+      return refuse('invalid-options', `dead_letter: ${deadLetters} goes round in a circle`, { option: 'dead_letter' })
+    const forwards = circle(name, next =>
+      next === name ? options.forwardBarrier : (this.broker.queue(next)?.options.forwardBarrier ?? []),
+    )
+    if (forwards !== undefined)
+      return refuse('invalid-options', `forward_barrier: ${forwards} goes round in a circle`, {
+        option: 'forward_barrier',
+      })
     return undefined
   }
 
@@ -332,4 +362,21 @@ export class Engine implements Door {
 
 function isJournalFailure(error: unknown): error is JournalFailure {
   return error instanceof Error && error.name === 'JournalFailure'
+}
+
+/** The way from a queue back to itself, as text. */
+function circle(name: string, nextOf: (name: string) => readonly (string | undefined)[]): string | undefined {
+  const seen = new Set<string>()
+  const walk = (at: string, path: readonly string[]): string | undefined => {
+    for (const next of nextOf(at)) {
+      if (next === undefined || next === 'drop') continue
+      if (next === name) return [...path, next].join(' → ')
+      if (seen.has(next)) continue
+      seen.add(next)
+      const found = walk(next, [...path, next])
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
+  return walk(name, [name])
 }

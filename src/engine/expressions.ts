@@ -22,6 +22,8 @@ export class Subject implements FilterSubject {
   start = 0
   end = 0
   queue = ''
+  /** Of a barrier. */
+  outcome: string | undefined
   #cursor: MessageCursor = new MessageCursor()
   #properties: MessageProperties | undefined
   #isRead = false
@@ -46,6 +48,7 @@ export class Subject implements FilterSubject {
   }
 
   property(name: string): string | number | boolean | undefined {
+    if (name === 'outcome') return this.outcome
     const key = Object.hasOwn(PROPERTY_NAMES, name) ? PROPERTY_NAMES[name] : undefined
     const value = key === undefined ? undefined : this.#read?.[key]
     return typeof value === 'object' ? undefined : value
@@ -57,13 +60,10 @@ export class Subject implements FilterSubject {
   }
 }
 
-/** The expressions of a queue, compiled. */
-export interface QueueExpressions {
-  readonly barrier: Filter | undefined
-  readonly filter: Filter | undefined
-  /** Absent also when the option says `property`. */
-  readonly priority: Filter | undefined
-}
+const OPTIONS = ['barrier', 'filter', 'priority', 'group'] as const
+
+/** The expressions of a queue, compiled. Of priority and group also absent when the option says `property`. */
+export type QueueExpressions = Readonly<Record<(typeof OPTIONS)[number], Filter | undefined>>
 
 export function compile(text: string, purpose: FilterPurpose): Filter | Refusal {
   try {
@@ -79,17 +79,16 @@ export function isRefusal(value: unknown): value is Refusal {
 }
 
 /** Compiles what a queue's options say. */
-export function compileOptions(
-  options: Pick<QueueOptions, 'barrier' | 'filter' | 'priority'>,
-): QueueExpressions | Refusal {
-  const compiled: { barrier: Filter | undefined; filter: Filter | undefined; priority: Filter | undefined } = {
+export function compileOptions(options: Pick<QueueOptions, (typeof OPTIONS)[number]>): QueueExpressions | Refusal {
+  const compiled: Record<(typeof OPTIONS)[number], Filter | undefined> = {
     barrier: undefined,
     filter: undefined,
     priority: undefined,
+    group: undefined,
   }
-  for (const option of ['barrier', 'filter', 'priority'] as const) {
+  for (const option of OPTIONS) {
     const text = options[option]
-    if (text === undefined || (option === 'priority' && text === 'property')) continue
+    if (text === undefined || (text === 'property' && (option === 'priority' || option === 'group'))) continue
     const filter = compile(text, 'queue')
     if (isRefusal(filter))
       return { ...filter, detail: `${option}: ${filter.detail}`, facts: { ...filter.facts, option } }
@@ -107,9 +106,12 @@ export function predicateOf(filter: Filter, queue: Queue, bodies: Bodies): Predi
       const cursor = bodies.find(queue.id, sequence)
       return cursor !== undefined && filter.matches(subject.at(cursor, queue.name))
     },
-    matchesBarrier(bytes) {
+    matchesBarrier({ bytes, outcome }) {
       const cursor = new MessageCursor().open(bytes)
-      return cursor.next() && filter.matches(subject.at(cursor, queue.name))
+      subject.outcome = outcome
+      const matches = cursor.next() && filter.matches(subject.at(cursor, queue.name))
+      subject.outcome = undefined
+      return matches
     },
   }
 }

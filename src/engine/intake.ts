@@ -1,4 +1,5 @@
 import { BARRIER_BODY_BYTES_MAX, MessageCursor, type MessageProperties, ProtocolError } from '@sluice/protocol'
+import { badName } from '../core/declaring.ts'
 import type { QueueOptions } from '../core/options.ts'
 import type { Incoming, IncomingRun } from '../core/publishing.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
@@ -7,18 +8,22 @@ import { type QueueExpressions, Subject } from './expressions.ts'
 /** Bodies from this size on are counted one by one; smaller ones share a run, and its bytes evenly. */
 const LARGE_BODY_BYTES = 16 * 1024
 
-interface Target {
+export interface IntakeTarget {
   readonly name: string
   readonly options: QueueOptions
   readonly expressions: QueueExpressions
+  /** What is beyond is refused `queue-full`. */
+  readonly room: { readonly messages: number; readonly bytes: number }
+  /** Inside the dedupe window. */
+  isSeen(id: string): boolean
 }
 
-interface Asked {
+export interface IntakeAsked {
   readonly bytes: Uint8Array
   /** How many records there must be. */
   readonly count: number
   readonly isDedupeAsked: boolean
-  /** A stretch ends before the message of this index. */
+  /** A stretch ends before the message of this index, and what is before it was taken already. */
   readonly cutAt: number
 }
 
@@ -36,59 +41,74 @@ export class Intake {
   }
 
   /** @returns a refusal of the whole when the bytes are not `count` records. */
-  read(target: Target, asked: Asked): Incoming[] | Refusal {
+  read(target: IntakeTarget, asked: IntakeAsked): Incoming[] | Refusal {
     const { options, expressions } = target
     const cursor = this.#cursor.open(asked.bytes)
     const stretches = new Stretches(asked.bytes)
     const looks =
-      expressions.filter !== undefined || expressions.barrier !== undefined || expressions.priority !== undefined
+      expressions.filter !== undefined ||
+      expressions.barrier !== undefined ||
+      expressions.priority !== undefined ||
+      expressions.group !== undefined
+    const isPlain =
+      !looks &&
+      !asked.isDedupeAsked &&
+      target.room.messages === Number.POSITIVE_INFINITY &&
+      target.room.bytes === Number.POSITIVE_INFINITY
+    let { messages, bytes } = target.room
     let index = 0
     try {
       for (; cursor.next(); index += 1) {
-        if (index === asked.cutAt) stretches.end()
+        if (index === asked.cutAt) {
+          stretches.end()
+          ;({ messages, bytes } = target.room)
+        }
         const bodyBytes = cursor.bodyEnd - cursor.bodyStart
-        if (!looks && !cursor.hasProperties && bodyBytes <= this.#messageMax && !asked.isDedupeAsked) {
+        if (isPlain && !cursor.hasProperties && bodyBytes <= this.#messageMax) {
           stretches.addPlain(index, cursor.recordStart, cursor.bodyEnd, bodyBytes)
           continue
         }
         const properties = cursor.properties()
         const subject = looks ? this.#subject.at(cursor, target.name) : undefined
-        const refusal = this.#refusal(bodyBytes, properties, options, asked.isDedupeAsked)
+        const refusal = this.#refusal(bodyBytes, options, asked.isDedupeAsked)
         if (refusal !== undefined) {
           stretches.refuse(index, refusal)
           continue
         }
-        const isBarrier =
-          properties?.barrier !== undefined || (subject !== undefined && expressions.barrier?.matches(subject) === true)
-        if (isBarrier) {
-          const problem = barrierProblem(properties, bodyBytes)
+        if (
+          properties?.barrier !== undefined ||
+          (subject !== undefined && expressions.barrier?.matches(subject) === true)
+        ) {
+          const problem = barrierProblem(target.name, properties, bodyBytes)
           if (problem === undefined)
-            stretches.addBarrier(index, cursor.recordStart, cursor.bodyEnd, properties?.barrier?.name)
+            stretches.addBarrier(
+              index,
+              cursor.recordStart,
+              cursor.bodyEnd,
+              properties?.barrier ?? {},
+              options.dedupeWindowMs > 0 ? properties?.messageId : undefined,
+            )
           else stretches.refuse(index, problem)
           continue
         }
         if (subject !== undefined && expressions.filter?.matches(subject) === false) {
-          stretches.refuse(
-            index,
-            refuse('not-accepted', `queue "${target.name}" takes only messages that match ${options.filter}`, {
-              filter: options.filter ?? '',
-            }),
-          )
+          stretches.refuse(index, notAccepted(target))
           continue
         }
-        const priority =
-          expressions.priority !== undefined && subject !== undefined
-            ? expressions.priority.number(subject)
-            : options.priority === 'property'
-              ? properties?.priority
-              : undefined
-        stretches.add(index, cursor.recordStart, cursor.bodyEnd, {
-          count: 1,
-          bodyBytes,
-          ...(priority === undefined || priority === 0 ? {} : { priority }),
-          ...(properties?.delayMs === undefined ? {} : { delayMs: properties.delayMs }),
-          ...(properties?.ttlMs === undefined ? {} : { ttlMs: properties.ttlMs }),
-        })
+        const id = options.dedupeWindowMs > 0 ? properties?.messageId : undefined
+        if (id === undefined || !target.isSeen(id)) {
+          messages -= 1
+          bytes -= bodyBytes
+          if (messages < 0 || bytes < 0) {
+            stretches.refuse(index, queueFull(target, messages < 0 ? 'messages_max' : 'bytes_max'))
+            messages += 1
+            bytes += bodyBytes
+            continue
+          }
+        }
+        const run = { count: 1, bodyBytes, ...attributes(options, expressions, subject, properties) }
+        if (id === undefined) stretches.add(index, cursor.recordStart, cursor.bodyEnd, run)
+        else stretches.addNamed(index, cursor.recordStart, cursor.bodyEnd, run, id)
       }
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error
@@ -99,12 +119,7 @@ export class Intake {
     return stretches.end()
   }
 
-  #refusal(
-    bodyBytes: number,
-    properties: MessageProperties | undefined,
-    options: QueueOptions,
-    isDedupeAsked: boolean,
-  ): Refusal | undefined {
+  #refusal(bodyBytes: number, options: QueueOptions, isDedupeAsked: boolean): Refusal | undefined {
     if (bodyBytes > this.#messageMax) {
       return refuse('message-too-large', `a body of ${bodyBytes} bytes is above message_max, ${this.#messageMax}`, {
         limit: 'message_max',
@@ -114,30 +129,66 @@ export class Intake {
     if (isDedupeAsked && options.dedupeWindowMs === 0) {
       return refuse('no-dedupe-window', 'dedupe was asked for, and the queue has no dedupe_window')
     }
-    if (properties?.group !== undefined && options.group !== undefined)
-      return refuse('invalid-message', 'groups are not carried out by this version yet')
     return undefined
   }
 }
 
-function barrierProblem(properties: MessageProperties | undefined, bodyBytes: number): Refusal | undefined {
+function attributes(
+  options: QueueOptions,
+  expressions: QueueExpressions,
+  subject: Subject | undefined,
+  properties: MessageProperties | undefined,
+): Omit<IncomingRun, 'count' | 'bodyBytes'> {
+  const priority =
+    subject !== undefined && expressions.priority !== undefined
+      ? expressions.priority.number(subject)
+      : options.priority === 'property'
+        ? properties?.priority
+        : undefined
+  const group =
+    subject !== undefined && expressions.group !== undefined
+      ? expressions.group.string(subject)
+      : options.group === 'property'
+        ? properties?.group
+        : undefined
+  return {
+    ...(priority === undefined || priority === 0 ? {} : { priority }),
+    ...(group === undefined ? {} : { group }),
+    ...(properties?.delayMs === undefined ? {} : { delayMs: properties.delayMs }),
+    ...(properties?.ttlMs === undefined ? {} : { ttlMs: properties.ttlMs }),
+  }
+}
+
+function notAccepted({ name, options: { filter = '' } }: IntakeTarget): Refusal {
+  return refuse('not-accepted', `queue "${name}" takes only messages that match ${filter}`, { filter })
+}
+
+function queueFull({ name, options }: IntakeTarget, limit: 'messages_max' | 'bytes_max'): Refusal {
+  const value = (limit === 'messages_max' ? options.messagesMax : options.bytesMax) ?? 0
+  return refuse('queue-full', `queue "${name}" is full: ${limit} is ${value}`, { limit, [limit]: value })
+}
+
+function barrierProblem(
+  queue: string,
+  properties: MessageProperties | undefined,
+  bodyBytes: number,
+): Refusal | undefined {
   if (bodyBytes > BARRIER_BODY_BYTES_MAX) {
     return refuse(
       'message-too-large',
       `a barrier's body has at most ${BARRIER_BODY_BYTES_MAX} bytes, this one ${bodyBytes}`,
-      { limit: 'barrier_body', barrier_body: BARRIER_BODY_BYTES_MAX },
+      {
+        limit: 'barrier_body',
+        barrier_body: BARRIER_BODY_BYTES_MAX,
+      },
     )
   }
   if (properties?.delayMs !== undefined && properties.delayMs > 0)
     return refuse('invalid-message', 'a barrier cannot be delayed')
-  const barrier = properties?.barrier
-  if (barrier?.name?.startsWith('@'))
-    return refuse('invalid-message', 'a barrier name does not begin with "@": that is how sequence numbers are written')
-  const later = (['deadlineMs', 'rest', 'parties', 'party', 'forward'] as const).find(
-    option => barrier?.[option] !== undefined,
-  )
-  if (later !== undefined)
-    return refuse('invalid-message', `a barrier's "${later}" is not carried out by this version yet`)
+  for (const name of properties?.barrier?.forward ?? []) {
+    const problem = name === queue ? 'a barrier is not forwarded to the queue it is in' : badName(name)
+    if (problem !== undefined) return refuse('invalid-message', `forward "${name}": ${problem}`)
+  }
   return undefined
 }
 
@@ -145,7 +196,7 @@ function barrierProblem(properties: MessageProperties | undefined, bodyBytes: nu
 class Stretches {
   readonly #bytes: Uint8Array
   readonly #done: Incoming[] = []
-  #runs: { count: number; bodyBytes: number; priority?: number; delayMs?: number; ttlMs?: number }[] = []
+  #runs: (Omit<IncomingRun, 'count' | 'bodyBytes'> & { count: number; bodyBytes: number })[] = []
   #index = 0
   #count = 0
   #start = 0
@@ -155,17 +206,10 @@ class Stretches {
     this.#bytes = bytes
   }
 
-  /** A message that needs nothing but its place: the hot path. */
+  /** A message that needs nothing but its place: the hot path, which makes no object. */
   addPlain(index: number, start: number, stop: number, bodyBytes: number): void {
     const last = this.#runs[this.#runs.length - 1]
-    if (
-      last !== undefined &&
-      bodyBytes < LARGE_BODY_BYTES &&
-      last.priority === undefined &&
-      last.delayMs === undefined &&
-      last.ttlMs === undefined &&
-      last.bodyBytes < last.count * LARGE_BODY_BYTES
-    ) {
+    if (last !== undefined && isPlain(last) && isSmall(last, bodyBytes)) {
       last.count += 1
       last.bodyBytes += bodyBytes
       this.#count += 1
@@ -181,18 +225,29 @@ class Stretches {
     this.#count += 1
     this.#stop = stop
     const last = this.#runs[this.#runs.length - 1]
-    const isAlike =
-      last !== undefined && last.priority === run.priority && last.delayMs === run.delayMs && last.ttlMs === run.ttlMs
-    if (isAlike && run.bodyBytes < LARGE_BODY_BYTES && last.bodyBytes < last.count * LARGE_BODY_BYTES) {
+    if (last !== undefined && isAlike(last, run) && isSmall(last, run.bodyBytes)) {
       last.count += run.count
       last.bodyBytes += run.bodyBytes
     } else this.#runs.push({ ...run })
   }
 
-  addBarrier(index: number, start: number, stop: number, name: string | undefined): void {
+  /** A message with an id that is remembered: a stretch of its own, for it may have been there before. */
+  addNamed(index: number, start: number, stop: number, run: IncomingRun, id: string): void {
+    this.end()
+    this.#done.push({ kind: 'messages', index, count: 1, bytes: this.#bytes.subarray(start, stop), runs: [run], id })
+  }
+
+  addBarrier(
+    index: number,
+    start: number,
+    stop: number,
+    barrier: NonNullable<MessageProperties['barrier']>,
+    id: string | undefined,
+  ): void {
     this.end()
     // A copy: a barrier is kept in memory as long as it waits and longer, and must not hold the frame it came in.
-    this.#done.push({ kind: 'barrier', index, count: 1, bytes: this.#bytes.slice(start, stop), name })
+    const bytes = this.#bytes.slice(start, stop)
+    this.#done.push({ kind: 'barrier', index, count: 1, bytes, barrier, ...(id === undefined ? {} : { id }) })
   }
 
   refuse(index: number, refusal: Refusal): void {
@@ -209,4 +264,16 @@ class Stretches {
     }
     return this.#done
   }
+}
+
+function isPlain(run: IncomingRun): boolean {
+  return run.priority === undefined && run.group === undefined && run.delayMs === undefined && run.ttlMs === undefined
+}
+
+function isAlike(a: IncomingRun, b: IncomingRun): boolean {
+  return a.priority === b.priority && a.group === b.group && a.delayMs === b.delayMs && a.ttlMs === b.ttlMs
+}
+
+function isSmall(run: IncomingRun, bodyBytes: number): boolean {
+  return bodyBytes < LARGE_BODY_BYTES && run.bodyBytes < run.count * LARGE_BODY_BYTES
 }

@@ -1,19 +1,22 @@
-import type { CarriedPublish, Claim } from '../core/broker.ts'
 import type { BarrierRecord, Sequence } from '../core/facts.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
-import type { SettleHow } from '../core/settling.ts'
-import { type BarrierView, holdouts, type QueueView, viewBarrier, viewQueue } from '../core/snapshot.ts'
+import type { BarrierView, QueueView } from '../core/snapshot.ts'
 import type { Predicate, Subscription } from '../core/subscription.ts'
 import type { Effect } from '../core/turn.ts'
 import type { Engine } from './engine.ts'
 import { compile, isRefusal, predicateOf } from './expressions.ts'
+import { Inspection } from './inspection.ts'
+import { Operations } from './operations.ts'
 import type {
   BarrierName,
+  BatchRest,
+  BrowseCommand,
+  DeadLetterChoice,
   Delivery,
   Holdout,
-  Messages,
+  MessageView,
   Outbox,
   Peer,
   PeerIdentity,
@@ -23,13 +26,14 @@ import type {
   QueueOptionsInput,
   SettleAnswer,
   SettleCommand,
-  SettleResult,
   SubscribeCommand,
   Subscribed,
   SubscriptionId,
   TokenSettle,
 } from './peer.ts'
+import { Publishing } from './publishing.ts'
 import { Pulls } from './pulls.ts'
+import { Settles } from './settles.ts'
 
 type SubscriptionEffect = Extract<Effect, { readonly subscription: Subscription }>
 
@@ -46,6 +50,10 @@ export class Party implements Peer {
   readonly #engine: Engine
   readonly #subscriptions = new Map<SubscriptionId, Subscribed_>()
   readonly #pulls: Pulls
+  readonly #inspection: Inspection
+  readonly #operations: Operations
+  readonly #publishing: Publishing
+  readonly #settles: Settles
   readonly #waits = new Set<() => void>()
   #isStalled = false
   #isClosed = false
@@ -55,6 +63,19 @@ export class Party implements Peer {
     this.id = terms.id
     this.identity = terms.identity
     this.outbox = terms.outbox
+    this.#publishing = new Publishing(terms.engine, terms.identity.producer)
+    this.#settles = new Settles({
+      engine: terms.engine,
+      publishing: this.#publishing,
+      answer: reply => this.#answer(reply),
+      soon: reply => this.#soon(reply),
+    })
+    this.#inspection = new Inspection(terms.engine)
+    this.#operations = new Operations({
+      engine: terms.engine,
+      inspection: this.#inspection,
+      answer: reply => this.#answer(reply),
+    })
     this.#pulls = new Pulls({ engine: terms.engine, peer: terms.id, answer: reply => this.#answer(reply) })
   }
 
@@ -65,41 +86,22 @@ export class Party implements Peer {
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {
-    const answers = this.#publish(command)
-    if (typeof answers === 'string') this.end(refuse('invalid-request', answers))
+    const answers = this.#refusal() ?? this.#publishing.publish(command)
+    if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
     else if (isRefusal(answers)) this.#soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
-    else if (command.confirm === 'accepted') this.#soon(() => answered(answers))
+    else if (command.confirm === 'accepted' && answers.every(isEarly)) this.#soon(() => answered(answers))
     else this.#answer(() => answered(answers))
   }
 
-  /** @returns a sentence when the producer's numbers are out of turn */
-  #publish(command: PublishCommand): PublishAnswer[] | Refusal | string {
-    const queue = this.#refusal() ?? this.#engine.findOrCreate(command.queue)
-    if (isRefusal(queue)) return queue
-    const { producer } = this.identity
-    const { number } = command
-    const repeated =
-      producer === undefined || number === undefined ? 0 : Math.max(0, queue.producers.last(producer) + 1 - number)
-    const incoming = this.#read(queue, command, { isDedupeAsked: command.dedupe === true, cutAt: repeated })
-    if (isRefusal(incoming)) return incoming
-    return this.#engine.run((turn, now) => {
-      const publish = { incoming, now, isAccepted: command.confirm === 'accepted', isAtomic: command.atomic === true }
-      if (producer === undefined || number === undefined) return this.#engine.broker.publish(turn, queue, publish)
-      const numbering = { producer, number, answeredUpTo: command.answeredUpTo ?? 0 }
-      return this.#engine.broker.publishNumbered(turn, queue, publish, command.count, numbering)
-    })
-  }
-
-  #read(queue: Queue, messages: Messages, how: { isDedupeAsked: boolean; cutAt: number }) {
-    const { limits, intake } = this.#engine
-    if (messages.count < 1 || messages.count > limits.frameMessagesMax) {
-      return refuse(
-        'invalid-request',
-        `a publish has from 1 to ${limits.frameMessagesMax} messages, this one ${messages.count}`,
-      )
-    }
-    const target = { name: queue.name, options: queue.options, expressions: this.#engine.expressions(queue) }
-    return intake.read(target, { bytes: messages.bytes, count: messages.count, ...how })
+  publishAtomic(
+    parts: readonly PublishCommand[],
+    answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
+  ): void {
+    const answers = this.#refusal() ?? this.#publishing.publishAtomic(parts)
+    if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
+    else if (isRefusal(answers))
+      this.#soon(() => answered(parts.map(({ count }) => [{ index: 0, count, refusal: answers }])))
+    else this.#answer(() => answered(answers))
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -128,8 +130,8 @@ export class Party implements Peer {
         command.afterBatch,
       ),
     )
-    subscription.isStalled = this.#isStalled
     this.#subscriptions.set(command.subscription, { queue, subscription })
+    if (this.#isStalled) this.#stallOne(queue, subscription, true)
     return { batch: queue.head.number, barriersMissed: missed }
   }
 
@@ -195,7 +197,7 @@ export class Party implements Peer {
       else this.outbox.barrier(delivery)
       return
     }
-    const bytes = this.#engine.bodies.records(queue.id, effect.first, effect.count)
+    const bytes = this.#bytesOf(effect)
     // Its lease ran out while it waited for the disk, and somebody else has settled it.
     if (bytes === undefined) return
     const delivery: Delivery = {
@@ -218,6 +220,11 @@ export class Party implements Peer {
     if (this.outbox.isFull()) this.#stall(true)
   }
 
+  #bytesOf(effect: Extract<Effect, { kind: 'deliver' }>): Uint8Array[] | undefined {
+    const { bodies, spent } = this.#engine
+    return effect.isSpent ? spent.get(effect) : bodies.records(effect.queue, effect.first, effect.count)
+  }
+
   drained(): void {
     this.#stall(false)
   }
@@ -225,12 +232,14 @@ export class Party implements Peer {
   #stall(isStalled: boolean): void {
     if (this.#isStalled === isStalled) return
     this.#isStalled = isStalled
-    for (const { queue, subscription } of this.#subscriptions.values()) {
-      this.#change(queue, () => {
-        subscription.isStalled = isStalled
-        queue.consumers.changed(subscription)
-      })
-    }
+    for (const { queue, subscription } of this.#subscriptions.values()) this.#stallOne(queue, subscription, isStalled)
+  }
+
+  #stallOne(queue: Queue, subscription: Subscription, isStalled: boolean): void {
+    this.#change(queue, () => {
+      subscription.isStalled = isStalled
+      queue.consumers.changed(subscription)
+    })
   }
 
   #change(queue: Queue, change: () => void): void {
@@ -247,45 +256,7 @@ export class Party implements Peer {
       return
     }
     const claims = [{ subscription: found.subscription, deliveries: command.deliveries }]
-    this.#settle(found.queue, claims, command.how, command.publish, answered)
-  }
-
-  #settle(
-    queue: Queue,
-    claims: readonly Claim[],
-    how: SettleHow,
-    publish: readonly Messages[] | undefined,
-    answered: ((answer: SettleAnswer) => void) | undefined,
-  ): void {
-    const carried = this.#carried(publish ?? [])
-    if (isRefusal(carried)) {
-      this.#soon(() => answered?.({ results: [], refusal: carried }))
-      return
-    }
-    const answer = this.#engine.run((turn, now) =>
-      this.#engine.broker.settle(
-        turn,
-        now,
-        queue,
-        claims,
-        how,
-        carried.map(({ queue: target, incoming }): CarriedPublish => ({ queue: target, publish: { incoming, now } })),
-      ),
-    )
-    if (answered === undefined) return
-    this.#answer(() => answered({ ...answer, results: answer.results.flat() }))
-  }
-
-  #carried(publish: readonly Messages[]) {
-    const carried = []
-    for (const messages of publish) {
-      const queue = this.#engine.find(messages.queue)
-      if (isRefusal(queue)) return queue
-      const incoming = this.#read(queue, messages, { isDedupeAsked: false, cutAt: 0 })
-      if (isRefusal(incoming)) return incoming
-      carried.push({ queue, incoming })
-    }
-    return carried
+    this.#settles.settle(found.queue, claims, command.how, command.publish, answered)
   }
 
   // ── pulls ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -302,46 +273,7 @@ export class Party implements Peer {
   }
 
   settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void): void {
-    const queue = this.#engine.find(command.queue)
-    if (isRefusal(queue)) {
-      this.#soon(() => answered({ results: [], refusal: queue }))
-      return
-    }
-    // One claim a token, so that the results come back in their order.
-    const claims: Claim[] = []
-    const places: (SettleResult | undefined)[] = []
-    for (const { leaseToken } of command.deliveries) {
-      const named = this.#engine.tokens.read(leaseToken, queue)
-      if (typeof named === 'string') {
-        places.push(named)
-        continue
-      }
-      places.push(undefined)
-      claims.push({ subscription: named.subscription, deliveries: [{ first: named.delivery, count: 1 }] })
-    }
-    const lost = places.findIndex(place => place !== undefined)
-    if (lost >= 0 && (command.publish?.length ?? 0) > 0) {
-      const refusal = refuse(
-        places[lost] === 'already-settled' ? 'already-settled' : 'lease-lost',
-        `the lease token of delivery ${lost} holds nothing; nothing was published`,
-        { index: lost },
-      )
-      this.#soon(() => answered({ results: [], refusal }))
-      return
-    }
-    this.#settle(queue, claims, command.how, command.publish, answer => {
-      if (answer.refusal !== undefined) {
-        answered(answer)
-        return
-      }
-      const settled = answer.results[Symbol.iterator]()
-      const results = places.map((place, index) => ({
-        first: index,
-        count: 1,
-        result: place ?? settled.next().value?.result ?? ('unknown' as const),
-      }))
-      answered({ ...answer, results })
-    })
+    this.#settles.settleTokens(command, answered)
   }
 
   // ── queues and barriers ────────────────────────────────────────────────────────────────────────────────────────
@@ -357,35 +289,101 @@ export class Party implements Peer {
 
   deleteQueue(name: string, answered: (answer: Refusal | undefined) => void): void {
     const queue = this.#refusal() ?? this.#engine.find(name)
-    const refusal = isRefusal(queue) ? queue : this.#engine.run(turn => this.#engine.broker.delete(turn, queue))
+    const refusal = isRefusal(queue)
+      ? queue
+      : this.#engine.run((turn, now) => this.#engine.broker.delete(turn, now, queue))
     this.#answer(() => answered(refusal))
   }
 
+  update(name: string, options: QueueOptionsInput, answered: (answer: QueueView | Refusal) => void): void {
+    const answer = this.#refusal() ?? this.#engine.update(name, options)
+    this.#answer(() => answered(answer))
+  }
+
+  pause(name: string, isPaused: boolean, answered: (answer: QueueView | Refusal) => void): void {
+    const answer = this.#refusal() ?? this.#operations.pause(name, isPaused)
+    this.#answer(() => answered(answer))
+  }
+
+  purge(
+    name: string,
+    how: { readonly leased: boolean },
+    answered: (answer: { readonly purged: number } | Refusal) => void,
+  ): void {
+    const refusal = this.#refusal()
+    if (refusal === undefined) this.#operations.purge(name, how.leased, answered)
+    else this.#soon(() => answered(refusal))
+  }
+
+  operate(
+    queue: string,
+    sequence: Sequence,
+    act: 'release' | 'dead-letter' | 'delete',
+    answered: (answer: 'done' | 'unknown' | Refusal) => void,
+  ): void {
+    const answer = this.#refusal() ?? this.#operations.operate(queue, sequence, act)
+    this.#answer(() => answered(answer))
+  }
+
+  requeueDeadLetters(
+    choice: DeadLetterChoice,
+    answered: (answer: { readonly requeued: number } | Refusal) => void,
+  ): void {
+    const refusal = this.#refusal()
+    if (refusal === undefined) this.#operations.requeue(choice, answered)
+    else this.#soon(() => answered(refusal))
+  }
+
+  purgeDeadLetters(choice: DeadLetterChoice, answered: (answer: { readonly purged: number } | Refusal) => void): void {
+    const refusal = this.#refusal()
+    if (refusal === undefined) this.#operations.purgeDead(choice, answered)
+    else this.#soon(() => answered(refusal))
+  }
+
+  cancelBarrier(
+    queue: string,
+    name: BarrierName,
+    rest: BatchRest | undefined,
+    answered: (answer: BarrierView | Refusal) => void,
+  ): void {
+    const answer = this.#refusal() ?? this.#operations.cancelBarrier(queue, name, rest)
+    this.#answer(() => answered(answer))
+  }
+
+  extendBarrier(
+    queue: string,
+    name: BarrierName,
+    deadlineMs: number,
+    answered: (answer: BarrierView | Refusal) => void,
+  ): void {
+    const answer = this.#refusal() ?? this.#operations.extendBarrier(queue, name, deadlineMs)
+    this.#answer(() => answered(answer))
+  }
+
   queues(): readonly QueueView[] {
-    const now = this.#engine.clock.now()
-    return [...this.#engine.broker.queues()].map(queue => viewQueue(queue, now))
+    return this.#inspection.queues()
   }
 
   queue(name: string): QueueView | Refusal {
-    const queue = this.#engine.find(name)
-    return isRefusal(queue) ? queue : viewQueue(queue, this.#engine.clock.now())
+    return this.#inspection.queue(name)
+  }
+
+  browse(command: BrowseCommand): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal {
+    return this.#inspection.browse(command)
+  }
+
+  deadLetters(
+    choice: DeadLetterChoice & { readonly after?: Sequence; readonly limit: number },
+  ): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal {
+    return this.#inspection.deadLetters(choice)
   }
 
   barriers(name: string): readonly BarrierView[] | Refusal {
-    const queue = this.#engine.find(name)
-    if (isRefusal(queue)) return queue
-    const now = this.#engine.clock.now()
-    const released = [...queue.barriers.records()].map(({ record }) => viewBarrier(queue, record, now))
-    return [...released, ...[...queue.barriers.waiting()].map(barrier => viewBarrier(queue, barrier, now))]
+    return this.#inspection.barriers(name)
   }
 
   barrier(name: string, barrierName: BarrierName): BarrierView | Refusal {
-    const queue = this.#engine.find(name)
-    if (isRefusal(queue)) return queue
-    const barrier = queue.barriers.find(barrierName)
-    return barrier === undefined
-      ? noSuchBarrier(name, barrierName)
-      : viewBarrier(queue, barrier, this.#engine.clock.now())
+    return this.#inspection.barrier(name, barrierName)
   }
 
   holdouts(
@@ -393,17 +391,7 @@ export class Party implements Peer {
     barrierName: BarrierName,
     page: { readonly after?: Sequence; readonly limit: number },
   ): readonly Holdout[] | Refusal {
-    const queue = this.#engine.find(name)
-    if (isRefusal(queue)) return queue
-    const barrier = queue.barriers.find(barrierName)
-    if (barrier === undefined) return noSuchBarrier(name, barrierName)
-    if ('releasedAt' in barrier) return []
-    return holdouts(queue, barrier, { after: page.after ?? 0, limit: page.limit }, this.#engine.clock.now()).map(
-      ({ holder, ...holdout }) => {
-        const named = holder === undefined ? undefined : this.#engine.nameOf(holder)
-        return named === undefined ? holdout : { ...holdout, holder: named }
-      },
-    )
+    return this.#inspection.holdouts(name, barrierName, page)
   }
 
   waitForBarrier(
@@ -482,11 +470,9 @@ export class Party implements Peer {
   }
 }
 
-function noSuchBarrier(queue: string, barrier: string): Refusal {
-  return refuse('no-such-barrier', `queue "${queue}" has no barrier "${barrier}", waiting or on record`, {
-    queue,
-    barrier,
-  })
+/** Whether an answer may be given before the disk: a number that is told is never given again (P3). */
+function isEarly(answer: PublishAnswer): boolean {
+  return 'refusal' in answer || answer.isEarly === true
 }
 
 function timedOut(queue: string, barrier: string): Refusal {

@@ -1,4 +1,12 @@
-import type { BarrierRecord, BatchNumber, BatchStats, DeadLetterOrigin, Sequence } from '../core/facts.ts'
+import type {
+  BarrierRecord,
+  BatchNumber,
+  BatchRest,
+  BatchStats,
+  DeadLetterOrigin,
+  Sequence,
+  Timestamp,
+} from '../core/facts.ts'
 import type { QueueOptions } from '../core/options.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
 import type { Refusal } from '../core/refusals.ts'
@@ -8,6 +16,7 @@ export type {
   BarrierRecord,
   BarrierView,
   BatchNumber,
+  BatchRest,
   BatchStats,
   DeadLetterOrigin,
   Progress,
@@ -182,6 +191,42 @@ export interface TokenSettle {
 /** `@17` is the barrier with sequence number 17 (B1). */
 export type BarrierName = string
 
+/** A message as it stands in the queue; nothing is changed by looking (browse). */
+export interface MessageView {
+  readonly sequence: Sequence
+  readonly batch: BatchNumber
+  readonly state: 'ready' | 'leased' | 'delayed'
+  /** Counted attempts that ended. */
+  readonly attempts: number
+  readonly redelivered: boolean
+  readonly publishedAt: Timestamp
+  readonly dueAt?: Timestamp
+  readonly expiresAt?: Timestamp
+  /** Name of the peer that holds it, and since when. */
+  readonly holder?: string
+  readonly leaseAgeMs?: number
+  readonly origin?: DeadLetterOrigin
+  /** One message record. */
+  readonly bytes: Uint8Array
+}
+
+export interface BrowseCommand {
+  readonly queue: string
+  readonly state?: 'ready' | 'leased' | 'delayed'
+  readonly filter?: string
+  readonly after?: Sequence
+  /** At most 1,000. */
+  readonly limit: number
+}
+
+/** Which dead letters of a queue: all, or those that match, or those of one batch. */
+export interface DeadLetterChoice {
+  readonly queue: string
+  readonly filter?: string
+  /** Name of the barrier that closed, or will close, their batch. */
+  readonly batch?: BarrierName
+}
+
 /**
  * One connected party, whatever its protocol: the listeners' door to the engine.
  *
@@ -194,6 +239,14 @@ export interface Peer {
   readonly name: string
   /** Called once for each range of answers; all messages of the command get exactly one answer. */
   publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void
+  /**
+   * Messages for several queues, kept whole or not at all (P4): at most 10,000 messages and 16 MiB. With a producer each
+   * part has its number. Answers part by part, in order; if one message is refused, all are, with that refusal.
+   */
+  publishAtomic(
+    parts: readonly PublishCommand[],
+    answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
+  ): void
   subscribe(command: SubscribeCommand): Subscribed | Refusal
   /** New prefetch or filter, in place (D13). */
   resubscribe(
@@ -209,6 +262,48 @@ export interface Peer {
     name: string,
     options: QueueOptionsInput,
     answered: (answer: { readonly created: boolean; readonly queue: QueueView } | Refusal) => void,
+  ): void
+  /** Options given are changed, the others stay. `semantics` never changes (`queue-mismatch`). */
+  update(name: string, options: QueueOptionsInput, answered: (answer: QueueView | Refusal) => void): void
+  /** Stops, or lets go on, deliveries and barrier releases; survives a restart (D14). */
+  pause(name: string, isPaused: boolean, answered: (answer: QueueView | Refusal) => void): void
+  /** Ends the waiting batches as cancelled, then settles what is ready and delayed, and what is leased if asked (A6). */
+  purge(
+    name: string,
+    how: { readonly leased: boolean },
+    answered: (answer: { readonly purged: number } | Refusal) => void,
+  ): void
+  browse(command: BrowseCommand): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal
+  /** What an operator does to one message; `unknown` when it is not there, or not leased for a `release`. */
+  operate(
+    queue: string,
+    sequence: Sequence,
+    act: 'release' | 'dead-letter' | 'delete',
+    answered: (answer: 'done' | 'unknown' | Refusal) => void,
+  ): void
+  /** Dead letters that came from this queue, in its dead-letter queue. */
+  deadLetters(
+    choice: DeadLetterChoice & { readonly after?: Sequence; readonly limit: number },
+  ): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal
+  /** Back to their origin with a new sequence number, in their batch while its barrier waits (B16). */
+  requeueDeadLetters(
+    choice: DeadLetterChoice,
+    answered: (answer: { readonly requeued: number } | Refusal) => void,
+  ): void
+  purgeDeadLetters(choice: DeadLetterChoice, answered: (answer: { readonly purged: number } | Refusal) => void): void
+  /** Ends the barrier's batch early with outcome `cancelled` (B13). `rest` absent: the barrier's own, else the queue's. */
+  cancelBarrier(
+    queue: string,
+    name: BarrierName,
+    rest: BatchRest | undefined,
+    answered: (answer: BarrierView | Refusal) => void,
+  ): void
+  /** New deadline: now plus this. */
+  extendBarrier(
+    queue: string,
+    name: BarrierName,
+    deadlineMs: number,
+    answered: (answer: BarrierView | Refusal) => void,
   ): void
   deleteQueue(name: string, answered: (answer: Refusal | undefined) => void): void
   queues(): readonly QueueView[]

@@ -93,7 +93,10 @@ export class Pulls {
       this.#engine.broker.change(turn, now, queue, () => {
         queue.closePull(turn, now, subscription, sent)
         if (!isSettledNow || sent === 0) return
-        queue.settle(turn, now, subscription, { deliveries: [{ first: 1, count: sent }], how: { kind: 'ack' } })
+        queue.settling.settle(turn, now, subscription, {
+          deliveries: [{ first: 1, count: sent }],
+          how: { kind: 'ack' },
+        })
       }),
     )
   }

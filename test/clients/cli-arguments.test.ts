@@ -46,6 +46,14 @@ describe('usage: exit code 2 and a sentence', () => {
     ['not both', ['publish', 'q', 'hello', '--file', 'f.ndjson']],
     ['needs --barrier', ['publish', 'q', 'hello', '--wait']],
     ['needs --barrier', ['publish', 'q', 'hello', '--barrier-body', '{}']],
+    ['--deadline needs --barrier', ['publish', 'q', 'hello', '--deadline', '1h']],
+    ['--forward needs --barrier', ['publish', 'q', 'hello', '--forward', 'other']],
+    ['Parties meet at a name', ['publish', 'q', '--barrier', '--parties', '3', '--party', 'a']],
+    ['--dedupe needs --message-id', ['publish', 'q', 'hello', '--dedupe']],
+    ['Allowed choices are carry, dead-letter, drop', ['barrier', 'cancel', 'q', 'eof', '--rest', 'keep']],
+    ['whole number, 1 or more', ['dead', 'show', 'q', 'first']],
+    ['Say what to change', ['queue', 'update', 'q']],
+    ['--peek takes nothing', ['consume', 'q', '--peek', '--until-barrier']],
     ['needs --wait', ['publish', 'q', '--barrier', '--timeout', '5s']],
     ['It is JSON', ['publish', 'q', '--barrier', '--barrier-body', '{is_eof:1}']],
     ['A duration is a number and a unit', ['publish', 'q', 'hello', '--ttl', '24']],
@@ -71,10 +79,20 @@ describe('usage: exit code 2 and a sentence', () => {
     const { exitCode, stdout, stderr } = await usage('--help')
     expect(exitCode).toBe(0)
     expect(stderr).toBe('')
-    for (const word of ['serve', 'publish', 'consume', 'wait', 'queue', 'Examples:', '130 interrupted'])
+    for (const word of [
+      'serve',
+      'publish',
+      'consume',
+      'wait',
+      'queue',
+      'barrier',
+      'dead',
+      'Examples:',
+      '130 interrupted',
+    ])
       expect(stdout).toContain(word)
-    for (const command of ['publish', 'consume', 'wait', 'queue']) {
-      const help = await usage(command, '--help')
+    for (const command of ['publish', 'consume', 'wait', 'queue', 'barrier', 'dead', 'server import-amps']) {
+      const help = await usage(...command.split(' '), '--help')
       expect(help.exitCode).toBe(0)
       expect(help.stdout).toContain('Examples:')
     }

@@ -1,4 +1,7 @@
 import { spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MAIN, type ServerChild, startServer } from './cli-support.ts'
 
@@ -96,12 +99,18 @@ describe('consume', () => {
 
   test('D11: a reader that pauses holds the messages back unacked, and gets all of them', async () => {
     const queue = await filled('paused', large)
-    const reading = shell(`node "$SLUICE" consume paused --count ${large.length} | (sleep 2.5; cat)`)
-    await expect.poll(async () => (await state(queue))['leased']).toBeGreaterThan(0)
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-pausing-'))
+    const go = join(folder, 'go')
+    // The reader begins when it is told to, however slow the machine is.
+    const reader = `(until [ -e ${go} ]; do sleep 0.05; done; cat)`
+    const reading = shell(`node "$SLUICE" consume paused --count ${large.length} | ${reader}`)
+    await expect.poll(async () => (await state(queue))['leased'], { timeout: 10_000 }).toBeGreaterThan(0)
     await new Promise(resolve => setTimeout(resolve, 300))
     expect((await state(queue))['acked_total']).toBeLessThanOrEqual(PIPE_BYTES / LARGE_BYTES + 1)
+    writeFileSync(go, '')
     expect((await reading).stdout).toBe(large.map(line => `${line}\n`).join(''))
     expect(await state(queue)).toMatchObject({ ready: 0, leased: 0, acked_total: large.length })
+    rmSync(folder, { recursive: true })
   })
 })
 

@@ -3,7 +3,10 @@ import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough, Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
+import { run } from '../../clients/cli/src/index.ts'
 
 /** The built command: these tests meet what users meet. */
 export const MAIN: string = fileURLToPath(new URL('../../dist/main.js', import.meta.url))
@@ -19,21 +22,32 @@ export interface ServerChild extends AsyncDisposable {
   readonly url: string
   /** Runs a command against it to its end. */
   sluice(args: readonly string[], input?: string): Promise<Ended>
+  /** The same without a process of its own, for all that is not about one: much faster. */
+  run(args: readonly string[], input?: string): Promise<Ended>
   /** Starts a command, to be ended by the test. */
   start(args: readonly string[]): Running
   /** kill -9, and a new start on the same folder and port. */
   crash(): Promise<void>
 }
 
-/** Starts a server, in memory, or on a folder that lives as long as it. */
-export async function startServer({ durable = false } = {}): Promise<ServerChild> {
+interface ServerOptions {
+  /** On a folder that lives as long as it; default in memory. */
+  readonly durable?: boolean
+  /** A configuration file. */
+  readonly config?: string
+}
+
+/** Starts a server. */
+export async function startServer({ durable = false, config }: ServerOptions = {}): Promise<ServerChild> {
   const folder = durable ? mkdtempSync(join(tmpdir(), 'sluice-test-')) : undefined
-  const store = folder === undefined ? ['--memory'] : ['--data', folder]
+  const given = config === undefined ? [] : ['--config', config]
+  const store = [...given, ...(folder === undefined ? ['--memory'] : ['--data', folder])]
   let { child, url } = await serve([...store, '--listen', '127.0.0.1:0'])
   const env = { ...process.env, SLUICE_URL: url.replace('http', 'ws') }
   return {
     url: url.replace('http', 'ws'),
     sluice: (args, input) => new Running([MAIN, ...args], env).end(input),
+    run: (args, input) => runInside(args, env, input),
     start: args => new Running([MAIN, ...args], env),
     async crash() {
       child.kill('SIGKILL')
@@ -45,6 +59,16 @@ export async function startServer({ durable = false } = {}): Promise<ServerChild
       if (folder !== undefined) rmSync(folder, { recursive: true, force: true })
     },
   }
+}
+
+async function runInside(args: readonly string[], env: NodeJS.ProcessEnv, input = ''): Promise<Ended> {
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()]
+  const said = Promise.all([text(stdout), text(stderr)])
+  const exitCode = await run(args, { stdin: Readable.from([Buffer.from(input)]), stdout, stderr, env })
+  stdout.end()
+  stderr.end()
+  const [out, err] = await said
+  return { exitCode, stdout: out, stderr: err }
 }
 
 async function serve(args: readonly string[]): Promise<{ child: ChildProcess; url: string }> {

@@ -93,3 +93,25 @@ test('a flag that is none ends with 2', async () => {
   expect(serving.err).toBe('sluice: Unknown option \'--leese\'\nTry "sluice serve --help".\n')
   expect(serving.out).toBe('')
 })
+
+test('a queue that is there with other options is updated by the file at the next start, and that is logged', async () => {
+  const folder = temporaryFolder()
+  const flags = ['--config', 'sluice.toml', '--listen', '127.0.0.1:0', '--data', 'data']
+  const start = (toml: string) => {
+    writeFileSync(join(folder, 'sluice.toml'), toml)
+    return serve(flags, folder)
+  }
+  const first = start('[[queue]]\nname = "Q"\nlease = "30s"\nunacked_max = 7\n')
+  await ready(first)
+  first.process.kill('SIGTERM')
+  await ended(first)
+  expect(first.err).not.toContain('queue-updated')
+
+  const second = start('[[queue]]\nname = "Q"\nlease = "60s"\n')
+  const url = await ready(second)
+  const { options } = (await (await fetch(`${url}/v1/queues/Q`)).json()) as { options: object }
+  expect(options).toMatchObject({ lease: '1m', unacked_max: 7 })
+  const logged = second.err.split('\n').find(line => line.includes('"queue-updated"')) ?? '{}'
+  expect(JSON.parse(logged)).toMatchObject({ level: 'info', queue: 'Q', place: 'sluice.toml:1:1' })
+  expect(logged).toContain('lease')
+})

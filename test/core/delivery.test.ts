@@ -51,8 +51,8 @@ test('D1: no more than unacked_max messages of a queue are out', () => {
   const orders = scenario({ unackedMax: 3 })
   orders.subscribe('ann')
   orders.subscribe('bob')
-  orders.publish('m1', 'm2', 'm3', 'm4').gives('keep m1 m2 m3 m4', 'ann gets m1 m2', 'bob gets m3')
-  orders.ack('ann', 'm1').gives('keep m1 acked', 'ann gets m4')
+  orders.publish('m1', 'm2', 'm3', 'm4').gives('keep m1 m2 m3 m4', 'ann gets m1', 'bob gets m2', 'ann gets m3')
+  orders.ack('ann', 'm1').gives('keep m1 acked', 'bob gets m4')
 })
 
 test('D2, D10: what an ended subscription held goes to another one, and no attempt counts', () => {
@@ -193,6 +193,17 @@ test('D8: with prefetch 0 a subscription gets barriers only', () => {
     .gives('keep m1 acked', 'keep eof released: clean', 'ann gets barrier eof', 'bob gets barrier eof', 'released eof')
 })
 
+test('D8: no more than prefetch_bytes of bodies are out at a subscription, but always one message', () => {
+  const orders = scenario({ prefetchBytes: 25 })
+  orders.subscribe('ann')
+  // Bodies of 10 bytes each.
+  orders.publish('m1', 'm2', 'm3', 'm4').gives('keep m1 m2 m3 m4', 'ann gets m1 m2')
+  orders.ack('ann', 'm1').gives('keep m1 acked', 'ann gets m3')
+  const small = scenario({ prefetchBytes: 5 })
+  small.subscribe('ann')
+  small.publish('m1', 'm2').gives('keep m1 m2', 'ann gets m1')
+})
+
 test('D11: a socket that is full stops deliveries to its connection alone', () => {
   const orders = scenario()
   orders.subscribe('ann')
@@ -228,16 +239,20 @@ test('D12: a delivery rests on the turn that brought the message', () => {
 test('D12: an accepted message may go out before it is on disk', () => {
   const orders = scenario()
   orders.subscribe('ann')
-  const { turn } = orders.run((turn, now) =>
-    orders.broker.publish(turn, orders.queue, {
-      now,
-      isAccepted: true,
-      incoming: [
-        { kind: 'messages', index: 0, count: 1, bytes: new Uint8Array(0), runs: [{ count: 1, bodyBytes: 0 }] },
-      ],
-    }),
-  )
-  expect(turn.effects).toMatchObject([{ kind: 'deliver', rests: 0 }])
+  const accepted = () =>
+    orders.run((turn, now) =>
+      orders.broker.publish(turn, orders.queue, {
+        now,
+        isAccepted: true,
+        incoming: [
+          { kind: 'messages', index: 0, count: 1, bytes: new Uint8Array(0), runs: [{ count: 1, bodyBytes: 0 }] },
+        ],
+      }),
+    ).turn
+  // The first one reserves sequence numbers, and waits for that.
+  const first = accepted()
+  expect(first.effects).toMatchObject([{ kind: 'deliver', rests: first.number }])
+  expect(accepted().effects).toMatchObject([{ kind: 'deliver', rests: first.number }])
 })
 
 test('D16: a message whose time is over becomes a dead letter, and its barrier opens with it', () => {

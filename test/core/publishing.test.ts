@@ -24,7 +24,7 @@ test('P3: sequence numbers rise in the order of acceptance, barriers among them'
   const orders = scenario()
   const answers = [
     messages(3),
-    { kind: 'barrier', index: 0, count: 1, bytes: new Uint8Array(0), name: 'b' } as const,
+    { kind: 'barrier', index: 0, count: 1, bytes: new Uint8Array(0), barrier: { name: 'b' } } as const,
     messages(2),
   ].flatMap(
     incoming =>

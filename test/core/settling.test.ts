@@ -50,14 +50,16 @@ test('A2, A5: a reject moves the message to the dead letters at once, in one fac
   orders.reject('ann', 'm1', 'no store 17').gives('keep queue orders.dead', 'keep m1 moved to orders.dead: rejected')
   const fact = orders.kept.map(({ fact }) => fact).find(({ kind }) => kind === 'moved')
   expect(fact).toMatchObject({
-    origin: {
-      queue: 'orders',
-      sequence: 1,
-      batch: 0,
-      attempts: 1,
-      reason: 'rejected',
-      detail: 'no store 17',
-      deadAt: orders.now,
+    run: {
+      origin: {
+        queue: 'orders',
+        sequence: 1,
+        batch: 0,
+        attempts: 1,
+        reason: 'rejected',
+        detail: 'no store 17',
+        deadAt: orders.now,
+      },
     },
   })
 })
@@ -98,7 +100,6 @@ test('A5: a dead letter keeps where it came from, over a restart too', () => {
 
 test('A5: a dead-letter queue has no dead letters of its own', () => {
   const orders = scenario({ deadLetter: 'morgue' })
-  orders.run((turn, now) => orders.broker.declare(turn, now, 'morgue', DEFAULT_OPTIONS))
   expect(orders.broker.deadLetterName(orders.queue)).toBe('morgue')
   expect(orders.broker.deadLetterName(orders.broker.queue('morgue')!)).toBeUndefined()
 })

@@ -18,9 +18,14 @@ test('P1: an accepted publish is confirmed before the disk', async () => {
   const ann = new TestPeer(engine, 'ann')
   engine.declare('q', {})
   journal.commitAll()
+  // The first one waits, and reserves sequence numbers for those that follow (P3).
   ann.publish('q', ['a'], { confirm: 'accepted' })
   await soon()
-  expect(ann.take()).toEqual(['confirmed 0 as 1'])
+  expect(ann.take()).toEqual([])
+  journal.commitAll()
+  ann.publish('q', ['b'], { confirm: 'accepted' })
+  await soon()
+  expect(ann.take()).toEqual(['confirmed 0 as 1', 'confirmed 0 as 2'])
 })
 
 test('P2: after a failed commit nothing is confirmed, delivered or answered ever again', async () => {

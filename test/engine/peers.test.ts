@@ -78,7 +78,7 @@ test('P9: numbers out of turn end the connection', async () => {
   const peer = new TestPeer(engine, 'p', PRODUCER)
   peer.publish('q', ['a'], { number: 1 })
   peer.publish('q', ['a'], { number: 7 })
-  expect(peer.take()).toEqual(['closed invalid-request'])
+  expect(peer.take()).toEqual(['closed protocol-error'])
 })
 
 test('D3, B5: a subscription filter sees bodies, headers and barriers', async () => {

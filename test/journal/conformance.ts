@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { BarrierRecord, Fact } from '../../src/core/facts.ts'
+import type { BarrierRecord, BatchStats, Fact } from '../../src/core/facts.ts'
 import type { Journal } from '../../src/journal/journal.ts'
 import {
   AT,
@@ -189,7 +189,7 @@ export function journalConformance(newData: () => Data): void {
         toSequence: 9,
         toBatch: 1,
         at: AT + 5,
-        origin: ORIGIN,
+        run: { count: 1, origin: ORIGIN },
       }
       await before.commit(moved)
       expect([before.body(1, 2), before.body(2, 9)]).toEqual([undefined, 'm2'])
@@ -249,6 +249,71 @@ export function journalConformance(newData: () => Data): void {
       expect(bytesAsText(facts)).toEqual(bytesAsText([counted(2, 0), barrier(6, 2), released(5, 1)]))
     },
   )
+
+  rule('B14: parties that have come are kept, and with their bodies become part of the barrier', async data => {
+    const party = (sequence: number, name: string): Fact => ({
+      kind: 'partyArrived',
+      queue: 1,
+      sequence,
+      name: 'eof',
+      count: 2,
+      party: name,
+      at: AT,
+      terms: { deadlineAt: AT + 9 },
+      bytes: record(`{"store":"${name}"}`),
+    })
+    const parties = {
+      count: 2,
+      arrived: ['a', 'b'],
+      bytes: Buffer.concat([record('{"store":"a"}'), record('{"store":"b"}')]),
+    }
+    const placed: Fact = {
+      kind: 'barrierPublished',
+      queue: 1,
+      sequence: 2,
+      batch: 0,
+      name: 'eof',
+      at: AT,
+      terms: { rest: 'drop', parties, batches: [{ queue: 'x', outcome: 'cancelled' }] },
+      ended: { outcome: 'expired', rest: 'drop' },
+      bytes: record('{"store":"b"}'),
+    }
+    const gone: Fact = { kind: 'partiesPlaced', queue: 1, sequences: [1, 2] }
+    expect(bytesAsText(await kept(data, [party(1, 'a')], [party(3, 'c')]))).toEqual(
+      bytesAsText([party(1, 'a'), party(3, 'c')]),
+    )
+    expect(
+      bytesAsText(
+        await kept(
+          data,
+          [party(4, 'a'), party(5, 'b')],
+          [gone, { kind: 'partiesPlaced', queue: 1, sequences: [3, 4, 5] }, placed],
+        ),
+      ),
+    ).toEqual(bytesAsText([placed]))
+    const text = {
+      sequence: 2,
+      batch: 0,
+      outcome: 'expired',
+      publishedAt: AT,
+      releasedAt: AT,
+      bytes: record('x'),
+      parties,
+    } as const
+    const stats: BatchStats = { published: 1, acked: 1, dead: 0, expired: 0, dropped: 0, carried: 0 }
+    const released: Fact = { kind: 'barrierReleased', queue: 1, record: { ...text, stats } }
+    expect(bytesAsText(await kept(data, [released]))).toEqual(bytesAsText([released]))
+  })
+
+  rule('P5: message ids are kept until their window ends', async data => {
+    const seen = (id: string, sequence: number): Fact => ({ kind: 'seen', queue: 1, id, sequence, batch: 0, at: AT })
+    const facts = await kept(
+      data,
+      [seen('ä/1', 1), seen('b', 2)],
+      [{ kind: 'unseen', queue: 1, id: 'b' }, seen('c', 3)],
+    )
+    expect(facts).toEqual([seen('c', 3), seen('ä/1', 1)])
+  })
 
   rule('P9: of a producer the last number taken is kept, until it is forgotten', async data => {
     const taken = (producer: string, queue: number, last: number): Fact => ({

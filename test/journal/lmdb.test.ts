@@ -229,6 +229,7 @@ describe('damage', () => {
     const after = await opened(folder)
     const origin = {
       queue: 'a',
+      queueId: 1,
       sequence: 1,
       batch: 0,
       attempts: 1,
@@ -236,7 +237,16 @@ describe('damage', () => {
       deadAt: AT,
       reason: 'rejected',
     } as const
-    const move = { kind: 'moved', queue: 1, sequence: 1, to: 2, toSequence: 1, toBatch: 0, at: AT, origin } as const
+    const move = {
+      kind: 'moved',
+      queue: 1,
+      sequence: 1,
+      to: 2,
+      toSequence: 1,
+      toBatch: 0,
+      at: AT,
+      run: { count: 1, origin },
+    } as const
     await expect(after.commit(move)).rejects.toMatchObject({ code: 'damaged' })
     expect(after.told).toEqual([])
   })

@@ -101,7 +101,7 @@ class Model {
           toSequence,
           toBatch: this.batch,
           at: this.at,
-          origin: ORIGIN,
+          run: { count: 1, origin: ORIGIN },
         }
       }
       default:

@@ -159,6 +159,7 @@ export function toldMessages(facts: readonly Fact[]): Map<string, ToldMessage> {
 
 export const ORIGIN: DeadLetterOrigin = {
   queue: 'orders',
+  queueId: 1,
   sequence: 2,
   batch: 0,
   attempts: 3,

@@ -1,9 +1,5 @@
-import { expect, onTestFinished, test } from 'vitest'
-import { realClock } from '../../src/engine/clock.ts'
-import { Engine } from '../../src/engine/engine.ts'
-import { Pressure } from '../../src/engine/pressure.ts'
-import { memoryJournal } from '../../src/journal/memory.ts'
-import { type Http, startHttp, until } from './http-support.ts'
+import { expect, test } from 'vitest'
+import { startWithEngine, until } from './http-support.ts'
 
 /*
  * The listener with the engine behind it: what a client of HTTP alone can do, from declare to barrier.
@@ -11,40 +7,8 @@ import { type Http, startHttp, until } from './http-support.ts'
 
 const NDJSON = { 'content-type': 'application/x-ndjson' }
 
-async function start(): Promise<Http> {
-  const clock = realClock()
-  const engine = new Engine({
-    journal: memoryJournal(),
-    clock,
-    messageMax: 1024,
-    frameMessagesMax: 10_000,
-    autoCreate: false,
-    pressure: new Pressure(clock),
-    onFatal: reason => {
-      throw reason
-    },
-  })
-  await engine.open()
-  const http = await startHttp(engine)
-  onTestFinished(() => engine.close())
-  return http
-}
-
-type Shown = { sequence: number; kind: string; body: string; lease_token?: string; attempt?: number }
-
-async function pull(http: Http, query: string): Promise<Shown[]> {
-  const answer = await http.call('POST', `/v1/queues/Q/deliveries?${query}`)
-  expect(answer.status).toBe(200)
-  return answer.json.deliveries
-}
-
-function settle(http: Http, path: string, deliveries: readonly Shown[], fields: object = {}) {
-  const named = deliveries.map(({ sequence, lease_token }) => ({ sequence, lease_token }))
-  return http.call('POST', `/v1/queues/Q/${path}`, { body: JSON.stringify({ deliveries: named, ...fields }) })
-}
-
 test('a queue is declared once, shown, listed and deleted', async () => {
-  const http = await start()
+  const http = await startWithEngine()
   const options = JSON.stringify({ barrier: '/is_eof = 1', lease: '60s' })
   expect((await http.call('PUT', '/v1/queues/Q', { body: options })).status).toBe(201)
   expect((await http.call('PUT', '/v1/queues/Q', { body: options })).status).toBe(200)
@@ -62,7 +26,7 @@ test('a queue is declared once, shown, listed and deleted', async () => {
 })
 
 test('option names and values are judged by the engine, with the option named', async () => {
-  const http = await start()
+  const http = await startWithEngine()
   expect(await http.call('PUT', '/v1/queues/Q', { body: '{"leese":"60s"}' })).toMatchObject({
     status: 400,
     json: { code: 'invalid-options' },
@@ -75,27 +39,27 @@ test('option names and values are judged by the engine, with the option named', 
 })
 
 test('P1: what is published is pulled, acked and gone', async () => {
-  const http = await start()
+  const http = await startWithEngine()
   await http.call('PUT', '/v1/queues/Q')
   expect((await http.call('POST', '/v1/queues/Q/messages', { body: '{"n":1}' })).json).toEqual({
     sequence: 1,
     duplicate: false,
   })
-  const deliveries = await pull(http, 'max=10')
+  const deliveries = await http.pull('Q', 'max=10')
   expect(deliveries).toMatchObject([{ kind: 'message', sequence: 1, body: '{"n":1}', attempt: 1 }])
-  expect((await settle(http, 'acks', deliveries)).json).toEqual({
+  expect((await http.settle('Q', 'acks', deliveries)).json).toEqual({
     results: [{ sequence: 1, result: 'acked' }],
     acked: 1,
   })
-  expect((await settle(http, 'acks', deliveries)).json).toEqual({
+  expect((await http.settle('Q', 'acks', deliveries)).json).toEqual({
     results: [{ sequence: 1, result: 'already-settled' }],
     acked: 0,
   })
-  expect(await pull(http, 'max=10')).toEqual([])
+  expect(await http.pull('Q', 'max=10')).toEqual([])
 })
 
 test('P8: publishing to a queue that is not there is refused, one message or many', async () => {
-  const http = await start()
+  const http = await startWithEngine()
   const refused = { status: 404, json: { code: 'no-such-queue' } }
   expect(await http.call('POST', '/v1/queues/Q/messages', { body: 'a' })).toMatchObject(refused)
   expect(await http.call('POST', '/v1/queues/Q/messages', { headers: NDJSON, body: '1\n2\n' })).toMatchObject(refused)
@@ -103,20 +67,20 @@ test('P8: publishing to a queue that is not there is refused, one message or man
 })
 
 test('A2: a message nacked comes back as another attempt, one released as the same', async () => {
-  const http = await start()
+  const http = await startWithEngine()
   await http.call('PUT', '/v1/queues/Q')
   await http.call('POST', '/v1/queues/Q/messages', { body: 'a' })
-  expect((await settle(http, 'nacks', await pull(http, 'wait=5s'))).json.nacked).toBe(1)
-  const second = await pull(http, 'wait=5s')
+  expect((await http.settle('Q', 'nacks', await http.pull('Q', 'wait=5s'))).json.nacked).toBe(1)
+  const second = await http.pull('Q', 'wait=5s')
   expect(second).toMatchObject([{ attempt: 2 }])
-  expect((await settle(http, 'extensions', second, { lease: '1m' })).json.extended).toBe(1)
-  expect((await settle(http, 'releases', second)).json.released).toBe(1)
-  expect(await pull(http, 'wait=5s&ack=auto')).toMatchObject([{ attempt: 2 }])
-  expect(await pull(http, 'max=1')).toEqual([])
+  expect((await http.settle('Q', 'extensions', second, { lease: '1m' })).json.extended).toBe(1)
+  expect((await http.settle('Q', 'releases', second)).json.released).toBe(1)
+  expect(await http.pull('Q', 'wait=5s&ack=auto')).toMatchObject([{ attempt: 2 }])
+  expect(await http.pull('Q', 'max=1')).toEqual([])
 })
 
 test('D6: a pull whose client hangs up holds nothing: the next one gets the message', async () => {
-  const http = await start()
+  const http = await startWithEngine()
   await http.call('PUT', '/v1/queues/Q')
   const hangUp = new AbortController()
   let served = 0
@@ -126,28 +90,30 @@ test('D6: a pull whose client hangs up holds nothing: the next one gets the mess
   hangUp.abort()
   await expect(gone).rejects.toThrow('aborted')
   await http.call('POST', '/v1/queues/Q/messages', { body: 'a' })
-  expect(await pull(http, 'wait=5s')).toMatchObject([{ body: 'a', attempt: 1 }])
+  expect(await http.pull('Q', 'wait=5s')).toMatchObject([{ body: 'a', attempt: 1 }])
 })
 
 test('A4: an ack publishes to another queue in one commit', async () => {
-  const http = await start()
+  const http = await startWithEngine()
   await http.call('PUT', '/v1/queues/Q')
   await http.call('PUT', '/v1/queues/OUT')
   await http.call('POST', '/v1/queues/Q/messages', { body: 'a' })
-  const answer = await settle(http, 'acks', await pull(http, 'wait=5s'), { publish: [{ queue: 'OUT', body: 'done' }] })
+  const answer = await http.settle('Q', 'acks', await http.pull('Q', 'wait=5s'), {
+    publish: [{ queue: 'OUT', body: 'done' }],
+  })
   expect(answer).toMatchObject({ status: 200, json: { acked: 1, published: [{ sequence: 1, duplicate: false }] } })
   expect((await http.call('POST', '/v1/queues/OUT/deliveries')).json.deliveries).toMatchObject([{ body: 'done' }])
 })
 
 test('B4: a nightly batch by HTTP alone: lines, their end of file, its release once all are acked, and nothing behind it before', async () => {
-  const http = await start()
+  const http = await startWithEngine()
   await http.call('PUT', '/v1/queues/Q', { body: '{"barrier":"/is_eof = 1"}' })
   const lines = ['{"sale":1}', '{"sale":2}', '{"is_eof":1}', '{"sale":3}']
   const published = await http.call('POST', '/v1/queues/Q/messages', { headers: NDJSON, body: lines.join('\n') })
   expect(published).toMatchObject({ status: 201, json: { count: 4, first_sequence: 1, last_sequence: 4 } })
   const waiting = http.call('GET', '/v1/queues/Q/barriers/%403?wait=60s')
 
-  const first = await pull(http, 'max=10&wait=5s')
+  const first = await http.pull('Q', 'max=10&wait=5s')
   expect(first.map(each => each.sequence)).toEqual([1, 2])
   expect((await http.call('GET', '/v1/queues/Q/barriers/%403')).json).toMatchObject({
     state: 'waiting',
@@ -157,16 +123,16 @@ test('B4: a nightly batch by HTTP alone: lines, their end of file, its release o
     { sequence: 1, state: 'leased' },
     { sequence: 2, state: 'leased' },
   ])
-  expect((await settle(http, 'acks', first)).json.acked).toBe(2)
+  expect((await http.settle('Q', 'acks', first)).json.acked).toBe(2)
   expect(await waiting).toMatchObject({
     status: 200,
     json: { state: 'released', outcome: 'clean', body: '{"is_eof":1}', stats: { acked: 2 } },
   })
-  expect(await pull(http, 'max=10&wait=5s')).toMatchObject([{ sequence: 4 }])
+  expect(await http.pull('Q', 'max=10&wait=5s')).toMatchObject([{ sequence: 4 }])
 })
 
 test('B11: a pull that comes back with its batch number gets the barrier it missed', async () => {
-  const http = await start()
+  const http = await startWithEngine()
   await http.call('PUT', '/v1/queues/Q')
   await http.call('POST', '/v1/queues/Q/messages', { body: 'a' })
   const answer = await http.call('POST', '/v1/queues/Q/deliveries?wait=5s')
@@ -176,7 +142,7 @@ test('B11: a pull that comes back with its batch number gets the barrier it miss
     sequence: 2,
     batch: 0,
   })
-  await settle(http, 'acks', answer.json.deliveries)
+  await http.settle('Q', 'acks', answer.json.deliveries)
   await http.call('GET', '/v1/queues/Q/barriers/eof?wait=5s')
   const missed = await http.call('POST', '/v1/queues/Q/deliveries?after_batch=0&wait=5s')
   expect(missed.json).toMatchObject({
@@ -187,7 +153,7 @@ test('B11: a pull that comes back with its batch number gets the barrier it miss
 })
 
 test('P8: a filter is tried, and one that cannot be read is refused with its column', async () => {
-  const http = await start()
+  const http = await startWithEngine()
   const ask = (body: object) => http.call('POST', '/v1/filters/test', { body: JSON.stringify(body) })
   expect((await ask({ expression: '/a = 1', bodies: ['{"a":1}', '{"a":2}'] })).json).toEqual({ results: [true, false] })
   expect(await ask({ expression: '/a = ', bodies: [] })).toMatchObject({ status: 422, json: { code: 'bad-filter' } })

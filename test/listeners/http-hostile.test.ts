@@ -31,9 +31,9 @@ test('an unknown path is no route, and a known one with another method tells tho
   const wrong = await http.call('POST', '/v1/queues/Q')
   expect(wrong).toMatchObject({
     status: 405,
-    json: { code: 'method-not-allowed', allowed: ['GET', 'HEAD', 'PUT', 'DELETE'] },
+    json: { code: 'method-not-allowed', allowed: ['GET', 'HEAD', 'PUT', 'PATCH', 'DELETE'] },
   })
-  expect(wrong.headers.allow).toBe('GET, HEAD, PUT, DELETE')
+  expect(wrong.headers.allow).toBe('GET, HEAD, PUT, PATCH, DELETE')
   for (const method of ['GET', 'PATCH', 'OPTIONS', 'TRACE', 'PROPFIND']) {
     expect((await http.call(method, '/v1/queues/Q/acks')).status, method).toBe(405)
   }

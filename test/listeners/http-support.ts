@@ -1,10 +1,15 @@
 import { type Agent, type IncomingHttpHeaders, request } from 'node:http'
 import { connect } from 'node:net'
 import { ByteWriter, encodeMessage, type MessageProperties } from '@sluice/protocol'
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
+import { type Clock, realClock } from '../../src/engine/clock.ts'
+import { Engine as RealEngine } from '../../src/engine/engine.ts'
 import type {
   BarrierRecord,
   BarrierView,
+  BatchRest,
+  BrowseCommand,
+  DeadLetterChoice,
   Engine,
   Outbox,
   Peer,
@@ -17,7 +22,10 @@ import type {
   SettleAnswer,
   TokenSettle,
 } from '../../src/engine/peer.ts'
+import { Pressure } from '../../src/engine/pressure.ts'
+import { memoryJournal } from '../../src/journal/memory.ts'
 import { createHttpServer, type HttpListener, type HttpOptions } from '../../src/listeners/http/listener.ts'
+import { routesOf } from '../../src/listeners/http/routes.ts'
 
 export const NO_SUCH_QUEUE: Refusal = { code: 'no-such-queue', detail: 'there is no queue "Q"', facts: { queue: 'Q' } }
 
@@ -30,6 +38,8 @@ export class FakeEngine implements Engine {
   readonly outboxes: Outbox[] = []
   readonly publishes: PublishCommand[] = []
   readonly settles: TokenSettle[] = []
+  /** Commands of operators, by name, with what was given. */
+  readonly operated: unknown[][] = []
   readonly declared: { name: string; options: object }[] = []
   readonly pulls: { command: PullCommand; answer: (answer: Pulled | Refusal) => void }[] = []
   readonly waits: { name: string; timeoutMs: number | undefined; answer: (answer: BarrierRecord | Refusal) => void }[] =
@@ -53,6 +63,8 @@ export class FakeEngine implements Engine {
   onQueue: (name: string) => QueueView | Refusal = () => QUEUE
   onBarrier: (name: string) => BarrierView | Refusal = () => BARRIER
   onDelete: () => Refusal | undefined = () => undefined
+  onUpdate: () => QueueView | Refusal = () => QUEUE
+  onBrowse: () => ReturnType<Peer['browse']> = () => ({ messages: [] })
   onTestFilter: () => readonly boolean[] | Refusal = () => [true]
 
   countCancelled(): void {
@@ -116,6 +128,60 @@ class FakePeer implements Peer {
   deleteQueue(_: string, answered: (answer: Refusal | undefined) => void): void {
     setImmediate(() => answered(this.#engine.onDelete()))
   }
+  update(name: string, options: object, answered: (answer: QueueView | Refusal) => void): void {
+    this.#operated(['update', name, options], () => answered(this.#engine.onUpdate()))
+  }
+  pause(name: string, isPaused: boolean, answered: (answer: QueueView | Refusal) => void): void {
+    this.#operated(['pause', name, isPaused], () => answered({ ...QUEUE, paused: isPaused }))
+  }
+  purge(name: string, how: { leased: boolean }, answered: (answer: { purged: number } | Refusal) => void): void {
+    this.#operated(['purge', name, how], () => answered({ purged: 3 }))
+  }
+  browse(command: BrowseCommand): ReturnType<Peer['browse']> {
+    this.#operated(['browse', command])
+    return this.#engine.onBrowse()
+  }
+  operate(
+    queue: string,
+    sequence: number,
+    act: string,
+    answered: (answer: 'done' | 'unknown' | Refusal) => void,
+  ): void {
+    this.#operated(['operate', queue, sequence, act], () => answered('done'))
+  }
+  deadLetters(choice: DeadLetterChoice): ReturnType<Peer['deadLetters']> {
+    this.#operated(['deadLetters', choice])
+    return this.#engine.onBrowse()
+  }
+  requeueDeadLetters(choice: DeadLetterChoice, answered: (answer: { requeued: number } | Refusal) => void): void {
+    this.#operated(['requeueDeadLetters', choice], () => answered({ requeued: 3 }))
+  }
+  purgeDeadLetters(choice: DeadLetterChoice, answered: (answer: { purged: number } | Refusal) => void): void {
+    this.#operated(['purgeDeadLetters', choice], () => answered({ purged: 3 }))
+  }
+  cancelBarrier(
+    queue: string,
+    name: string,
+    rest: BatchRest | undefined,
+    answered: (answer: BarrierView | Refusal) => void,
+  ): void {
+    this.#operated(['cancelBarrier', queue, name, rest], () => answered(this.#engine.onBarrier(name)))
+  }
+  extendBarrier(
+    queue: string,
+    name: string,
+    deadlineMs: number,
+    answered: (answer: BarrierView | Refusal) => void,
+  ): void {
+    this.#operated(['extendBarrier', queue, name, deadlineMs], () => answered(this.#engine.onBarrier(name)))
+  }
+  #operated(command: unknown[], answer: () => void = () => {}): void {
+    this.#engine.operated.push(command)
+    setImmediate(answer)
+  }
+  publishAtomic(): never {
+    throw new Error('HTTP publishes to one queue at a time')
+  }
   queues(): readonly QueueView[] {
     return [QUEUE]
   }
@@ -123,7 +189,8 @@ class FakePeer implements Peer {
     return this.#engine.onQueue(name)
   }
   barriers(): readonly BarrierView[] {
-    return [BARRIER]
+    const view = this.#engine.onBarrier('eof')
+    return 'code' in view ? [] : [view]
   }
   barrier(_: string, name: string): BarrierView | Refusal {
     return this.#engine.onBarrier(name)
@@ -178,7 +245,7 @@ export const QUEUE: QueueView = {
     prefetchMax: 65_535,
     prefetchBytes: 64 * 2 ** 20,
     fairness: 'proportional',
-    retryDelay: { baseMs: 0, factor: 1, maxMs: 0, jitter: false },
+    retryDelay: { baseMs: 0, factor: 1, maxMs: Number.MAX_SAFE_INTEGER, jitter: false },
     overflow: 'refuse',
     dedupeWindowMs: 0,
     dedupeMax: 1_000_000,
@@ -219,11 +286,18 @@ interface Asked {
   readonly agent?: Agent
 }
 
+export type Shown = { sequence: number; kind: string; body: string; lease_token?: string; attempt?: number }
+
 export interface Http {
   readonly listener: HttpListener
   readonly port: number
   readonly bugs: unknown[]
   call(method: string, path: string, asked?: Asked): Promise<Answer>
+  /** The same with a JSON body. */
+  send(method: string, path: string, json: object): Promise<Answer>
+  pull(queue: string, query: string): Promise<Shown[]>
+  /** Settles deliveries: by `acks`, `nacks`, … */
+  settle(queue: string, how: string, deliveries: readonly Shown[], fields?: object): Promise<Answer>
   /** Sends bytes as they are; what comes back until the server closes. */
   raw(bytes: string): Promise<string>
 }
@@ -239,13 +313,58 @@ export async function startHttp(engine: Engine, options: Partial<HttpOptions> = 
     await listener.close()
     if (bugs.length > 0) throw bugs[0]
   })
+  const calling = async (method: string, path: string, asked: Asked = {}): Promise<Answer> => {
+    const answer = await call(port, method, path, asked)
+    // The fake answers what no engine would.
+    if (engine instanceof RealEngine) expectNamed(method, path, answer)
+    return answer
+  }
   return {
     listener,
     port,
     bugs,
-    call: (method, path, asked) => call(port, method, path, asked ?? {}),
+    call: calling,
+    send: (method, path, json) => calling(method, path, { body: JSON.stringify(json) }),
+    async pull(queue, query) {
+      const { json } = await calling('POST', `/v1/queues/${queue}/deliveries?${query}`)
+      return json.deliveries
+    },
+    settle(queue, how, deliveries, fields = {}) {
+      const named = deliveries.map(({ sequence, lease_token }) => ({ sequence, lease_token }))
+      return calling('POST', `/v1/queues/${queue}/${how}`, { body: JSON.stringify({ deliveries: named, ...fields }) })
+    },
     raw: bytes => raw(port, bytes),
   }
+}
+
+/** What any request can be answered, whatever its route says. */
+const ALWAYS = [403, 421, 500]
+
+/** Every answer is one that its route names: what is written about the routes is taken from there. */
+function expectNamed(method: string, path: string, { status }: Answer): void {
+  const segments = (path.split('?')[0] ?? '').split('/').map(segment => segment.replaceAll(/%../g, '_'))
+  const route = routesOf(segments).find(each => each.method === (method === 'HEAD' ? 'GET' : method))
+  if (route === undefined || ALWAYS.includes(status)) return
+  expect(route.statuses, `${method} ${path}`).toContain(status)
+}
+
+/** The listener with the real engine behind it, which keeps nothing; bodies of up to 1 KiB. */
+export async function startWithEngine(clock: Clock = realClock()): Promise<Http> {
+  const engine = new RealEngine({
+    journal: memoryJournal(),
+    clock,
+    messageMax: 1024,
+    frameMessagesMax: 10_000,
+    autoCreate: false,
+    pressure: new Pressure(clock),
+    onFatal: reason => {
+      throw reason
+    },
+  })
+  await engine.open()
+  const http = await startHttp(engine)
+  onTestFinished(() => engine.close())
+  return http
 }
 
 function call(

@@ -1,4 +1,4 @@
-import { decodeMessage } from '@sluice/protocol'
+import { decodeMessage, PROTOCOL_VERSION } from '@sluice/protocol'
 import { expect, test } from 'vitest'
 import type { Refusal } from '../../src/engine/peer.ts'
 import { STATUS_OF } from '../../src/listeners/http/problem.ts'
@@ -33,7 +33,7 @@ test('facts about the server are served without a queue', async () => {
   expect((await http.call('GET', '/v1/server')).json).toEqual({
     name: 'sluice',
     version: '1.2.3',
-    protocol_version: 1,
+    protocol_version: PROTOCOL_VERSION,
     start: 1,
     limits: { message_max: 1024, frame_messages_max: 100 },
     publishing: 'open',
@@ -102,6 +102,7 @@ test('the statuses of the refusals are those of the interface page', () => {
     'not-allowed': 403,
     'no-such-queue': 404,
     'no-such-barrier': 404,
+    'no-such-message': 404,
     'queue-mismatch': 409,
     'queue-in-use': 409,
     'barrier-exists': 409,

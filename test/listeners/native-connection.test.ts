@@ -34,13 +34,13 @@ describe('hello', () => {
   test('a client that is newer is answered in the version that the server speaks', () => {
     const bench = new Bench()
     bench.receive(frame('hello', { ...HELLO, version: 9 }))
-    expect(bench.only('welcome').version).toBe(1)
+    expect(bench.only('welcome').version).toBe(2)
   })
 
   test('a version too old is refused with the versions that are spoken', () => {
     const bench = new Bench()
     bench.receive(frame('hello', { ...HELLO, version: 0 }))
-    expect(bench.only('goodbye')).toMatchObject({ code: 'unsupported-version', facts: { oldest: 1, newest: 1 } })
+    expect(bench.only('goodbye')).toMatchObject({ code: 'unsupported-version', facts: { oldest: 1, newest: 2 } })
     expect(bench.closedWith).toEqual([1002, 'unsupported-version'])
   })
 
@@ -306,6 +306,7 @@ describe('deliveries', () => {
     const bench = Bench.welcomed()
     const origin = {
       queue: 'q',
+      queueId: 8,
       sequence: 1,
       batch: 0,
       attempts: 3,

@@ -1,6 +1,6 @@
 import { REQUESTS_PENDING_MAX } from '@sluice/protocol'
 import { describe, expect, test } from 'vitest'
-import { Bench, brief, frame, publish, RECORD, settle } from './native-support.ts'
+import { Bench, brief, publish, RECORD, request, settle } from './native-support.ts'
 
 describe('settling', () => {
   test('each way to settle becomes its command', () => {
@@ -57,8 +57,6 @@ describe('settling', () => {
 })
 
 describe('requests', () => {
-  const request = (id: number, method: string, params = {}) => frame('request', { id, method, params })
-
   test('a declare hands options on as they are and answers in snake_case', () => {
     const bench = Bench.welcomed()
     bench.receive(request(1, 'declare', { name: 'q', options: { lease: '30s' } }))

@@ -78,6 +78,10 @@ export function settle(fields: Partial<FrameInputs['settle']>): Uint8Array {
   })
 }
 
+export function request(id: number, method: string, params: FrameInputs['request']['params'] = {}): Uint8Array {
+  return frame('request', { id, method, params })
+}
+
 /** Time that moves when a test says so. */
 export class TestClock implements NativeClock {
   time = 0
@@ -131,6 +135,10 @@ export class FakePeer {
   readonly outbox: Outbox
   readonly calls: unknown[][] = []
   readonly published: { command: PublishCommand; answered: (answers: readonly PublishAnswer[]) => void }[] = []
+  readonly atomic: {
+    parts: readonly PublishCommand[]
+    answered: (answers: readonly (readonly PublishAnswer[])[]) => void
+  }[] = []
   readonly settled: { command: SettleCommand; answered?: (answer: SettleAnswer) => void }[] = []
   readonly waits: { answered: (answer: never) => void; cancelled: boolean }[] = []
   subscribeAnswer: ReturnType<Peer['subscribe']> = { batch: 0, barriersMissed: 0 }
@@ -146,6 +154,14 @@ export class FakePeer {
   publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {
     this.calls.push(['publish', command.queue, command.number, command.count])
     this.published.push({ command, answered })
+  }
+
+  publishAtomic(...[parts, answered]: Parameters<Peer['publishAtomic']>): void {
+    this.calls.push([
+      'publishAtomic',
+      ...parts.map(({ queue, number, count, dedupe }) => [queue, number, count, dedupe]),
+    ])
+    this.atomic.push({ parts, answered })
   }
 
   subscribe(command: SubscribeCommand): ReturnType<Peer['subscribe']> {

@@ -45,6 +45,15 @@ export const SAMPLES: { readonly [N in FrameName]: { readonly frame: FrameInputs
     frame: { id: 1, method: 'queue', params: { name: 'q', deep: [null, true, -1, 0.5] } },
     hex: '26000000 07 01 05 7175657565 09 02 04 6e616d65 06 01 71 04 64656570 08 04 00 02 04 00 05 000000000000e03f',
   },
+  publishAtomic: {
+    frame: {
+      parts: [
+        { queue: 'q', number: 300, answeredUpTo: 299, flags: 4, count: 1, messages: Uint8Array.of(1, 0, 0, 0, 0x61) },
+        { queue: 'out', number: 1, answeredUpTo: 0, flags: 0, count: 1, messages: Uint8Array.of(0, 0, 0, 0) },
+      ],
+    },
+    hex: '1d000000 08 02 01 71 ac02 ab02 04 01 05 01000000 61 03 6f7574 01 00 00 01 04 00000000',
+  },
   welcome: {
     frame: {
       version: 1,

@@ -2,17 +2,32 @@ import { expect } from 'vitest'
 import { Broker } from '../../src/core/broker.ts'
 import { type GivenOptions, withDefaults } from '../../src/core/declaring.ts'
 import { parseDuration } from '../../src/core/durations.ts'
-import type { Fact } from '../../src/core/facts.ts'
-import type { Incoming } from '../../src/core/publishing.ts'
+import type { BatchRest, Fact } from '../../src/core/facts.ts'
+import type { Incoming, IncomingBarrier, IncomingRun } from '../../src/core/publishing.ts'
 import type { Queue } from '../../src/core/queue.ts'
 import type { SettleHow } from '../../src/core/settling.ts'
 import type { Predicate, Subscription } from '../../src/core/subscription.ts'
 import { type Effect, Turn } from '../../src/core/turn.ts'
+import { restorable } from './restorable.ts'
+
+export { restorable } from './restorable.ts'
 
 export interface Message {
   readonly priority?: number
+  readonly group?: string
   readonly delay?: string
   readonly ttl?: string
+  /** Message id, for a queue with a dedupe window. */
+  readonly id?: string
+  /** Bytes of its body; default 10. */
+  readonly bytes?: number
+}
+
+/** What a publisher says of a barrier. */
+export interface BarrierWish extends Omit<IncomingBarrier, 'name' | 'deadlineMs'> {
+  readonly deadline?: string
+  /** Bytes of its record; default those of its name. */
+  readonly bytes?: number
 }
 
 /** The moment at which every scenario begins. */
@@ -41,29 +56,68 @@ export class Outcome {
   }
 }
 
-/**
- * A queue on the bare core: messages and barriers are called by labels, consumers by names, time is told. Every turn is
- * on disk at once, unless the scenario holds the disk.
- */
-export class Scenario {
-  broker: Broker = new Broker()
-  readonly name = 'orders'
+interface Consumer {
+  readonly queue: string
+  readonly subscription: Subscription
+}
+
+/** What all queues of a scenario share. */
+class World {
+  broker = new Broker()
   now = START
   turn = 0
-  /** Facts of all turns, for a crash; those after the last commit are lost. */
   readonly kept: { readonly turn: number; readonly fact: Fact }[] = []
-  readonly #labels = new Map<string, string>()
-  readonly #sequences = new Map<string, { queue: string; sequence: number }>()
-  readonly consumers = new Map<string, Subscription>()
-  readonly #deliveries = new Map<string, number>()
-  #diskIsHeld = false
+  readonly labels = new Map<string, string>()
+  readonly names = new Map<number, string>()
+  readonly consumers = new Map<string, Consumer>()
+  readonly deliveries = new Map<string, { readonly number: number; readonly batch: number }>()
+  diskIsHeld = false
+}
 
-  constructor(options: GivenOptions = {}) {
-    this.run((turn, now) => this.broker.declare(turn, now, this.name, withDefaults(options)))
+/**
+ * A queue on the bare core: messages and barriers are called by labels, consumers by names, time is told. Every turn is
+ * on disk at once, unless the scenario holds the disk. `on` gives another queue of the same world.
+ */
+export class Scenario {
+  readonly name: string
+  readonly world: World
+
+  constructor(options: GivenOptions = {}, name = 'orders', world?: World) {
+    this.name = name
+    this.world = world ?? new World()
+    if (this.broker.queue(name) === undefined)
+      this.run((turn, now) => this.broker.declare(turn, now, name, withDefaults(options)))
+  }
+
+  /** Another queue, declared if it is not there. */
+  on(name: string, options: GivenOptions = {}): Scenario {
+    return new Scenario(options, name, this.world)
+  }
+
+  get broker(): Broker {
+    return this.world.broker
   }
 
   get queue(): Queue {
     return this.broker.queue(this.name) as Queue
+  }
+
+  get now(): number {
+    return this.world.now
+  }
+
+  set now(now: number) {
+    this.world.now = now
+  }
+
+  /** Facts of all turns, for a crash; those after the last commit are lost. */
+  get kept(): readonly { readonly turn: number; readonly fact: Fact }[] {
+    return this.world.kept
+  }
+
+  /** Consumers of this queue. */
+  get consumers(): { get(name: string): Subscription | undefined } {
+    return { get: name => this.world.consumers.get(name)?.subscription }
   }
 
   /** Time since the start: `30s`. */
@@ -74,15 +128,17 @@ export class Scenario {
 
   /** From now on nothing reaches the disk, until `commit`. */
   holdDisk(): this {
-    this.#diskIsHeld = true
+    this.world.diskIsHeld = true
     return this
   }
 
   commit(): this {
-    this.#diskIsHeld = false
-    this.broker.committed = this.turn
+    this.world.diskIsHeld = false
+    this.broker.committed = this.world.turn
     return this
   }
+
+  // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   publish(...labels: readonly string[]): Outcome {
     return this.publishEach(labels.map(label => [label, {}]))
@@ -90,43 +146,67 @@ export class Scenario {
 
   publishEach(messages: readonly (readonly [string, Message])[]): Outcome {
     return this.outcome((turn, now) => {
-      const runs = messages.map(([, { priority, delay, ttl }]) => ({
-        count: 1,
-        bodyBytes: 10,
-        ...(priority === undefined ? {} : { priority }),
-        ...(delay === undefined ? {} : { delayMs: parseDuration(delay) as number }),
-        ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl) as number }),
-      }))
-      this.expectNext(
-        this.queue,
-        messages.map(([label]) => label),
-      )
-      const incoming: Incoming[] = [
-        { kind: 'messages', index: 0, count: messages.length, bytes: new Uint8Array(0), runs: merged(runs) },
-      ]
+      const incoming = this.incoming(messages)
+      const answers = this.broker.publish(turn, this.queue, { incoming, now })
+      for (const answer of answers) {
+        if ('refusal' in answer || answer.duplicate) continue
+        for (let k = 0; k < answer.count; k += 1)
+          this.world.labels.set(`${this.name} ${answer.sequence + k}`, messages[answer.index + k]?.[0] ?? '')
+      }
       return answersAsText(
-        this.broker.publish(turn, this.queue, { incoming, now }),
+        answers,
         messages.map(([label]) => label),
       )
     })
   }
 
-  barrier(name: string): Outcome {
+  /** So many plain messages without labels, as one stretch. */
+  publishMany(count: number): Outcome {
     return this.outcome((turn, now) => {
-      this.expectNext(this.queue, [name])
-      const incoming: Incoming[] = [
-        { kind: 'barrier', index: 0, count: 1, bytes: new TextEncoder().encode(name), name },
-      ]
-      return answersAsText(this.broker.publish(turn, this.queue, { incoming, now }), [name])
+      const runs = [{ count, bodyBytes: count }]
+      const incoming: Incoming[] = [{ kind: 'messages', index: 0, count, bytes: NO_BYTES, runs }]
+      this.broker.publish(turn, this.queue, { incoming, now })
     })
   }
+
+  /** Stretches of a publish: messages with an id are one each. Labels go to those that come in next. */
+  incoming(messages: readonly (readonly [string, Message])[], after = 0): Incoming[] {
+    const pieces: Incoming[] = []
+    let index = 0
+    for (const [label, message] of messages) {
+      const { id } = message
+      const run = runOf(message)
+      const last = pieces[pieces.length - 1]
+      if (id === undefined || this.queue.dedupe.find(id) === undefined)
+        this.expectNext(this.queue, [label], after + index)
+      if (id === undefined && last?.kind === 'messages' && last.id === undefined) {
+        pieces[pieces.length - 1] = { ...last, count: last.count + 1, runs: merged([...last.runs, run]) }
+      } else {
+        const common = { kind: 'messages', index, count: 1, bytes: NO_BYTES, runs: [run] } as const
+        pieces.push(id === undefined ? common : { ...common, id })
+      }
+      index += 1
+    }
+    return pieces
+  }
+
+  barrier(name: string, wish: BarrierWish = {}): Outcome {
+    return this.outcome((turn, now) => {
+      const { queue } = this
+      if (queue.barriers.gatheringOf(name) === undefined) this.expectNext(queue, [name])
+      const incoming = [barrierOf(name, wish)]
+      return answersAsText(this.broker.publish(turn, queue, { incoming, now }), [name])
+    })
+  }
+
+  // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
 
   subscribe(name: string, wish: Wish = {}): Outcome {
     const { prefetch = 100, concurrency = 1, lease, only, afterBatch } = wish
     return this.outcome((turn, now) => {
       const terms = {
-        peer: this.consumers.size + 1,
-        tag: this.consumers.size + 1,
+        peer: this.world.consumers.size + 1,
+        tag: this.world.consumers.size + 1,
         prefetch,
         concurrency,
         leaseMs: lease === undefined ? undefined : (parseDuration(lease) as number),
@@ -134,16 +214,32 @@ export class Scenario {
         isPull: false,
       }
       const { subscription, missed } = this.broker.subscribe(turn, now, this.queue, terms, afterBatch)
-      this.consumers.set(name, subscription)
+      this.world.consumers.set(name, { queue: this.name, subscription })
       return missed > 0 ? [`${name} missed ${missed}`] : []
+    })
+  }
+
+  /** Another filter or another prefetch, in place. */
+  change(name: string, change: { readonly prefetch?: number; readonly only?: readonly string[] }): Outcome {
+    return this.outcome((turn, now) => {
+      const subscription = this.#consumer(name)
+      this.broker.change(turn, now, this.queue, () => {
+        const { consumers } = this.queue
+        if (change.only !== undefined) {
+          consumers.leave(subscription)
+          subscription.predicate = this.#only(change.only)
+          consumers.join(subscription)
+        }
+        if (change.prefetch !== undefined) consumers.setPrefetch(subscription, change.prefetch)
+      })
     })
   }
 
   #only(labels: readonly string[]): Predicate {
     return {
       text: labels.join(),
-      matches: sequence => labels.includes(this.#labels.get(`${this.name} ${sequence}`) ?? ''),
-      matchesBarrier: bytes => labels.includes(new TextDecoder().decode(bytes)),
+      matches: sequence => labels.includes(this.world.labels.get(`${this.name} ${sequence}`) ?? ''),
+      matchesBarrier: record => labels.includes(record.name ?? ''),
     }
   }
 
@@ -158,6 +254,8 @@ export class Scenario {
   #leave(name: string, isGone: boolean): Outcome {
     return this.outcome((turn, now) => this.broker.unsubscribe(turn, now, this.queue, this.#consumer(name), isGone))
   }
+
+  // ── settling ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   ack(name: string, ...labels: readonly string[]): Outcome {
     return this.settle(name, labels, { kind: 'ack' })
@@ -186,13 +284,8 @@ export class Scenario {
   settle(name: string, labels: readonly string[], how: SettleHow): Outcome {
     const deliveries = labels.map(label => ({ first: this.delivery(name, label), count: 1 }))
     return this.outcome((turn, now) => {
-      const { results } = this.broker.settle(
-        turn,
-        now,
-        this.queue,
-        [{ subscription: this.#consumer(name), deliveries }],
-        how,
-      )
+      const claims = [{ subscription: this.#consumer(name), deliveries }]
+      const { results } = this.broker.settle(turn, now, this.queue, claims, how)
       const usual = { ack: 'acked', nack: 'nacked', release: 'released', reject: 'rejected', extend: 'extended' }[
         how.kind
       ]
@@ -202,28 +295,67 @@ export class Scenario {
 
   /** An ack that carries new messages, in its own queue or in another one. */
   ackAndPublish(name: string, label: string, queueName: string, ...labels: readonly string[]): Outcome {
+    const target = this.on(queueName)
+    return this.ackAndCarry(name, label, () => [[target, target.incoming(labels.map(text => [text, { bytes: 1 }]))]])
+  }
+
+  /** An ack that carries stretches to queues. */
+  ackAndCarry(
+    name: string,
+    label: string,
+    carried: () => readonly (readonly [Scenario, readonly Incoming[]])[],
+  ): Outcome {
     const deliveries = [{ first: this.delivery(name, label), count: 1 }]
     return this.outcome((turn, now) => {
-      const target = this.broker.queue(queueName) as Queue
-      this.expectNext(target, labels)
-      const incoming: Incoming[] = [
-        {
-          kind: 'messages',
-          index: 0,
-          count: labels.length,
-          bytes: new Uint8Array(0),
-          runs: [{ count: labels.length, bodyBytes: 1 }],
-        },
-      ]
-      const answer = this.broker.settle(
-        turn,
-        now,
-        this.queue,
-        [{ subscription: this.#consumer(name), deliveries }],
-        { kind: 'ack' },
-        [{ queue: target, publish: { incoming, now } }],
+      const claims = [{ subscription: this.#consumer(name), deliveries }]
+      const publishes = carried().map(([{ queue }, incoming]) => ({ queue, publish: { incoming, now } }))
+      const answer = this.broker.settle(turn, now, this.queue, claims, { kind: 'ack' }, publishes)
+      if (answer.refusal !== undefined) return [`refused: ${answer.refusal.code}`]
+      return answersAsText(answer.published ?? [], [])
+    })
+  }
+
+  // ── what operators do ──────────────────────────────────────────────────────────────────────────────────────────
+
+  update(options: GivenOptions): Outcome {
+    return this.outcome((turn, now) =>
+      this.broker.update(turn, now, this.queue, withDefaults(options, this.queue.options)),
+    )
+  }
+
+  pause(isPaused = true): Outcome {
+    return this.outcome((turn, now) => this.broker.pause(turn, now, this.queue, isPaused))
+  }
+
+  delete(): Outcome {
+    return this.outcome((turn, now) => refusalAsText(this.broker.delete(turn, now, this.queue)))
+  }
+
+  cancel(barrier: string, rest?: BatchRest): Outcome {
+    return this.outcome((turn, now) => refusalAsText(this.broker.cancel(turn, now, this.queue, barrier, rest)))
+  }
+
+  /** New deadline, as a time since the start. */
+  extendBarrier(barrier: string, until: string): Outcome {
+    const deadlineAt = START + (parseDuration(until) as number)
+    return this.outcome((turn, now) => refusalAsText(this.broker.extend(turn, now, this.queue, barrier, deadlineAt)))
+  }
+
+  /** One step of a purge of everything that is there when it begins. */
+  purge(below: number = this.queue.nextSequence, leased = false): Outcome {
+    return this.outcome((turn, now) => {
+      const { count, isDone } = this.broker.purge(turn, now, this.queue, { leased, below })
+      return [`purged ${count}${isDone ? '' : ', and goes on'}`]
+    })
+  }
+
+  /** Sends all dead letters of this queue back. */
+  requeue(): Outcome {
+    return this.outcome((turn, now) => {
+      const sequences = [...this.queue.runs()].flatMap(({ first, count }) =>
+        Array.from({ length: count }, (_, k) => first + k),
       )
-      return answer.refusal === undefined ? [] : [`refused: ${answer.refusal.code}`]
+      this.broker.requeue(turn, now, this.queue, sequences)
     })
   }
 
@@ -231,26 +363,41 @@ export class Scenario {
     return this.outcome((turn, now) => this.broker.tick(turn, now))
   }
 
+  /** Ticks as long as something is due; returns how many turns that took. */
+  work(): number {
+    let turns = 0
+    for (; this.broker.nextDeadline <= this.now && turns < 1_000; turns += 1)
+      this.run((turn, now) => this.broker.tick(turn, now))
+    return turns
+  }
+
   /** The process dies and starts again: only what was committed is there. */
   crash(how: { readonly clean?: boolean } = {}): Outcome {
-    const { committed } = this.broker
-    const restored = restorable(this.kept.filter(({ turn }) => turn <= committed).map(({ fact }) => fact))
-    this.broker = new Broker()
-    this.broker.committed = committed
-    this.consumers.clear()
-    this.#deliveries.clear()
-    this.broker.restore({ kind: 'started', start: 2, clean: how.clean === true }, this.now)
-    for (const fact of restored) this.broker.restore(fact, this.now)
-    return this.outcome((turn, now) => this.broker.restored(turn, now))
+    const { world } = this
+    const { committed } = world.broker
+    const restored = restorable(world.kept.filter(({ turn }) => turn <= committed).map(({ fact }) => fact))
+    world.broker = new Broker()
+    world.broker.committed = committed
+    world.consumers.clear()
+    world.deliveries.clear()
+    // What was not committed never was.
+    world.kept.splice(0, world.kept.length, ...world.kept.filter(({ turn }) => turn <= committed))
+    world.broker.restore({ kind: 'started', start: 2, clean: how.clean === true }, this.now)
+    for (const fact of restored) world.broker.restore(fact, this.now)
+    return this.outcome((turn, now) => world.broker.restored(turn, now))
   }
 
   /** Runs a command and keeps its facts. */
   run<T>(command: (turn: Turn, now: number) => T): { readonly turn: Turn; readonly result: T } {
-    this.turn += 1
-    const turn = new Turn(this.turn)
+    const { world } = this
+    world.turn += 1
+    const turn = new Turn(world.turn)
     const result = command(turn, this.now)
-    for (const fact of turn.facts) this.kept.push({ turn: turn.number, fact })
-    if (!this.#diskIsHeld) this.broker.committed = this.turn
+    for (const fact of turn.facts) {
+      world.kept.push({ turn: turn.number, fact })
+      if (fact.kind === 'queueDeclared') world.names.set(fact.queue, fact.name)
+    }
+    if (!world.diskIsHeld) this.broker.committed = world.turn
     return { turn, result }
   }
 
@@ -267,9 +414,18 @@ export class Scenario {
 
   /** The number of the delivery by which a consumer got a message last. */
   delivery(name: string, label: string): number {
-    const number = this.#deliveries.get(`${name} ${label}`)
-    if (number === undefined) throw new Error(`${name} never got ${label}`)
-    return number
+    return this.#lastDelivery(name, label).number
+  }
+
+  /** The batch number that its last delivery showed. */
+  batchOf(name: string, label: string): number {
+    return this.#lastDelivery(name, label).batch
+  }
+
+  #lastDelivery(name: string, label: string): { readonly number: number; readonly batch: number } {
+    const delivery = this.world.deliveries.get(`${name} ${label}`)
+    if (delivery === undefined) throw new Error(`${name} never got ${label}`)
+    return delivery
   }
 
   #consumer(name: string): Subscription {
@@ -278,15 +434,16 @@ export class Scenario {
     return subscription
   }
 
-  expectNext(queue: Queue, labels: readonly string[]): void {
+  expectNext(queue: Queue, labels: readonly string[], skipped = 0): void {
     labels.forEach((label, k) => {
-      this.#labels.set(`${queue.name} ${queue.nextSequence + k}`, label)
-      this.#sequences.set(label, { queue: queue.name, sequence: queue.nextSequence + k })
+      this.world.labels.set(`${queue.name} ${queue.nextSequence + skipped + k}`, label)
     })
   }
 
+  // ── as text ────────────────────────────────────────────────────────────────────────────────────────────────────
+
   #label(queue: string, sequence: number): string {
-    return this.#labels.get(`${queue} ${sequence}`) ?? `${queue}#${sequence}`
+    return this.world.labels.get(`${queue} ${sequence}`) ?? `${queue}#${sequence}`
   }
 
   #range(queue: string, first: number, count: number): string {
@@ -295,26 +452,35 @@ export class Scenario {
   }
 
   #name(subscription: Subscription): string {
-    return [...this.consumers].find(([, other]) => other === subscription)?.[0] ?? 'somebody'
+    return [...this.world.consumers].find(([, other]) => other.subscription === subscription)?.[0] ?? 'somebody'
   }
 
   #note(effect: Effect): void {
     if (effect.kind !== 'deliver') return
     const name = this.#name(effect.subscription)
-    for (let k = 0; k < effect.count; k += 1)
-      this.#deliveries.set(`${name} ${this.#label(this.name, effect.first + k)}`, effect.delivery + k)
+    for (let k = 0; k < effect.count; k += 1) {
+      const label = this.#label(this.#queueName(effect.queue), effect.first + k)
+      this.world.deliveries.set(`${name} ${label}`, { number: effect.delivery + k, batch: effect.batch })
+    }
   }
 
   #queueName(id: number): string {
-    return this.broker.queueById(id)?.name ?? `queue ${id}`
+    return this.world.names.get(id) ?? `queue ${id}`
+  }
+
+  /** Nothing for the queue that a scenario is about. */
+  #where(id: number): string {
+    const name = this.#queueName(id)
+    return name === 'orders' ? '' : ` in ${name}`
   }
 
   #factAsText(fact: Fact): string[] {
     switch (fact.kind) {
-      case 'enqueued':
-        return [
-          `keep ${this.#range(this.#queueName(fact.queue), fact.first, fact.count)}${fact.batch === this.queue.open.number || this.#queueName(fact.queue) !== this.name ? '' : ` in batch ${fact.batch}`}`,
-        ]
+      case 'enqueued': {
+        const name = this.#queueName(fact.queue)
+        const isOpen = fact.batch === (this.broker.queue(name)?.open.number ?? fact.batch)
+        return [`keep ${this.#range(name, fact.first, fact.count)}${isOpen ? '' : ` in batch ${fact.batch}`}`]
+      }
       case 'settled':
         return [`keep ${this.#range(this.#queueName(fact.queue), fact.first, fact.count)} ${fact.reason}`]
       case 'returned':
@@ -323,15 +489,33 @@ export class Scenario {
         ]
       case 'moved': {
         const to = this.#queueName(fact.to)
-        this.#labels.set(`${to} ${fact.toSequence}`, this.#label(this.name, fact.sequence))
-        return [`keep ${this.#label(this.name, fact.sequence)} moved to ${to}: ${fact.origin.reason}`]
+        const label = this.#label(this.#queueName(fact.queue), fact.sequence)
+        this.world.labels.set(`${to} ${fact.toSequence}`, label)
+        return [`keep ${label} moved to ${to}: ${fact.run.origin?.reason ?? 'requeued'}`]
       }
-      case 'barrierPublished':
-        return [`keep barrier ${fact.name}`]
+      case 'barrierPublished': {
+        const { ended, terms } = fact
+        const end = ended === undefined ? '' : ` ended: ${ended.outcome}, ${ended.rest}`
+        const until =
+          terms?.deadlineAt === undefined || ended !== undefined ? '' : `, for ${terms.deadlineAt - this.now} ms`
+        return [`keep barrier ${fact.name}${this.#where(fact.queue)}${end}${until}`]
+      }
       case 'barrierReleased':
-        return [`keep ${fact.record.name} released: ${fact.record.outcome}`]
+        return [`keep ${fact.record.name} released${this.#where(fact.queue)}: ${fact.record.outcome}`]
+      case 'partyArrived':
+        return [`keep party ${fact.party} of ${fact.name}${this.#where(fact.queue)}`]
+      case 'partiesPlaced':
+        return [`keep ${fact.sequences.length} parties placed${this.#where(fact.queue)}`]
+      case 'seen':
+        return [`keep id ${fact.id}`]
+      case 'unseen':
+        return [`keep id ${fact.id} forgotten`]
       case 'queueDeclared':
-        return fact.name === this.name ? [] : [`keep queue ${fact.name}`]
+        return fact.name === 'orders' || fact.suspectBelow !== undefined
+          ? []
+          : [`keep queue ${fact.name}${fact.paused ? ' paused' : ''}`]
+      case 'queueDeleted':
+        return [`keep queue ${this.#queueName(fact.queue)} deleted`]
       case 'batchCounted':
         return []
       default:
@@ -342,13 +526,13 @@ export class Scenario {
   #effectAsText(effect: Effect): string {
     switch (effect.kind) {
       case 'deliver':
-        return `${this.#name(effect.subscription)} gets ${this.#range(this.name, effect.first, effect.count)}${effect.redelivered ? ' again' : ''}${effect.attempt > 1 ? `, attempt ${effect.attempt}` : ''}`
+        return `${this.#name(effect.subscription)} gets ${this.#range(this.#queueName(effect.queue), effect.first, effect.count)}${effect.redelivered ? ' again' : ''}${effect.attempt > 1 ? `, attempt ${effect.attempt}` : ''}`
       case 'barrier':
         return `${this.#name(effect.subscription)} gets barrier ${effect.record.name}${effect.replayed ? ', replayed' : ''}`
       case 'lease-lost':
-        return `${this.#name(effect.subscription)} lost ${this.#labelOfDelivery(this.#name(effect.subscription), effect.first)}`
+        return `${this.#name(effect.subscription)} lost ${this.#labelsOf(this.#name(effect.subscription), effect.first, effect.count)}`
       case 'released':
-        return `released ${effect.record.name}`
+        return `released ${effect.record.name}${this.#where(effect.queue)}`
       case 'cancelled':
         return `${this.#name(effect.subscription)} cancelled: ${effect.why.code}`
       case 'queue-deleted':
@@ -356,8 +540,13 @@ export class Scenario {
     }
   }
 
+  #labelsOf(name: string, first: number, count: number): string {
+    const labels = Array.from({ length: Math.min(4, count) }, (_, k) => this.#labelOfDelivery(name, first + k))
+    return count > 4 ? `${count} deliveries` : labels.join(' ')
+  }
+
   #labelOfDelivery(name: string, delivery: number): string {
-    for (const [key, number] of this.#deliveries)
+    for (const [key, { number }] of this.world.deliveries)
       if (number === delivery && key.startsWith(`${name} `)) return key.slice(name.length + 1)
     return `delivery ${delivery}`
   }
@@ -367,114 +556,57 @@ export function scenario(options: GivenOptions = {}): Scenario {
   return new Scenario(options)
 }
 
-function merged(
-  runs: readonly { count: number; bodyBytes: number; priority?: number; delayMs?: number; ttlMs?: number }[],
-): typeof runs {
-  const out: { count: number; bodyBytes: number; priority?: number; delayMs?: number; ttlMs?: number }[] = []
+const NO_BYTES = new Uint8Array(0)
+
+function runOf({ priority, group, delay, ttl, bytes = 10 }: Message): IncomingRun {
+  return {
+    count: 1,
+    bodyBytes: bytes,
+    ...(priority === undefined ? {} : { priority }),
+    ...(group === undefined ? {} : { group }),
+    ...(delay === undefined ? {} : { delayMs: parseDuration(delay) as number }),
+    ...(ttl === undefined ? {} : { ttlMs: parseDuration(ttl) as number }),
+  }
+}
+
+/** A barrier as the engine reads it. */
+export function barrierOf(name: string, { deadline, bytes, ...wish }: BarrierWish = {}, index = 0): Incoming {
+  const record = bytes === undefined ? new TextEncoder().encode(name) : new Uint8Array(bytes)
+  const deadlineMs = deadline === undefined ? {} : { deadlineMs: parseDuration(deadline) as number }
+  return { kind: 'barrier', index, count: 1, bytes: record, barrier: { name, ...wish, ...deadlineMs } }
+}
+
+function merged(runs: readonly IncomingRun[]): IncomingRun[] {
+  const out: IncomingRun[] = []
   for (const run of runs) {
     const last = out[out.length - 1]
-    if (
+    const isAlike =
       last !== undefined &&
       last.priority === run.priority &&
+      last.group === run.group &&
       last.delayMs === run.delayMs &&
       last.ttlMs === run.ttlMs
-    ) {
-      last.count += 1
-      last.bodyBytes += run.bodyBytes
-    } else out.push({ ...run })
+    if (isAlike) out[out.length - 1] = { ...last, count: last.count + 1, bodyBytes: last.bodyBytes + run.bodyBytes }
+    else out.push({ ...run })
   }
   return out
 }
 
-function answersAsText(
+function refusalAsText(refusal: { readonly code: string } | undefined): string[] {
+  return refusal === undefined ? [] : [`refused: ${refusal.code}`]
+}
+
+/** Refusals and duplicates; the usual answer goes without saying. */
+export function answersAsText(
   answers: readonly (
-    | { index: number; count: number; duplicate: boolean }
+    | { index: number; count: number; sequence: number; duplicate: boolean }
     | { index: number; count: number; refusal: { code: string } }
   )[],
   labels: readonly string[],
 ): string[] {
-  return answers.flatMap(answer =>
-    'refusal' in answer ? [`refuse ${labels[answer.index]}: ${answer.refusal.code}`] : [],
-  )
-}
-
-/** What a journal would restore of these facts: the simplest one that is right, by lists. */
-export function restorable(facts: readonly Fact[]): Fact[] {
-  const definitions: Fact[] = []
-  const counted = new Map<string, Fact>()
-  const barriers = new Map<string, Fact>()
-  const records = new Map<string, Fact>()
-  const producers = new Map<string, Fact>()
-  const messages = new Map<string, { readonly enqueued: Fact; returned?: Fact }>()
-  for (const fact of facts) {
-    switch (fact.kind) {
-      case 'queueDeclared':
-        definitions.push(fact)
-        break
-      case 'batchCounted':
-        counted.set(`${fact.queue} ${fact.batch}`, fact)
-        break
-      case 'barrierPublished':
-        barriers.set(`${fact.queue} ${fact.sequence}`, fact)
-        break
-      case 'barrierReleased':
-        barriers.delete(`${fact.queue} ${fact.record.sequence}`)
-        counted.delete(`${fact.queue} ${fact.record.batch}`)
-        records.set(`${fact.queue} ${fact.record.sequence}`, fact)
-        break
-      case 'barrierForgotten':
-        records.delete(`${fact.queue} ${fact.sequence}`)
-        break
-      case 'producerTaken':
-        producers.set(`${fact.queue} ${fact.producer}`, fact)
-        break
-      case 'enqueued': {
-        let first = fact.first
-        for (const run of fact.runs ?? [{ count: fact.count }]) {
-          for (let k = 0; k < run.count; k += 1) {
-            messages.set(`${fact.queue} ${first}`, {
-              enqueued: { ...fact, first, count: 1, runs: [{ ...run, count: 1 }] },
-            })
-            first += 1
-          }
-        }
-        break
-      }
-      case 'settled':
-        for (let k = 0; k < fact.count; k += 1) messages.delete(`${fact.queue} ${fact.first + k}`)
-        break
-      case 'returned':
-        for (let k = 0; k < fact.count; k += 1) {
-          const message = messages.get(`${fact.queue} ${fact.first + k}`)
-          if (message !== undefined) message.returned = { ...fact, first: fact.first + k, count: 1 }
-        }
-        break
-      case 'moved':
-        messages.delete(`${fact.queue} ${fact.sequence}`)
-        messages.set(`${fact.to} ${fact.toSequence}`, {
-          enqueued: {
-            kind: 'enqueued',
-            queue: fact.to,
-            first: fact.toSequence,
-            count: 1,
-            batch: fact.toBatch,
-            at: fact.at,
-            runs: [{ count: 1, origin: fact.origin }],
-          },
-        })
-        break
-      default:
-        throw new Error(`${fact.kind} is not restorable here`)
-    }
-  }
-  const returned = [...messages.values()].flatMap(message => (message.returned === undefined ? [] : [message.returned]))
-  return [
-    ...definitions,
-    ...counted.values(),
-    ...barriers.values(),
-    ...records.values(),
-    ...producers.values(),
-    ...[...messages.values()].map(({ enqueued }) => enqueued),
-    ...returned,
-  ]
+  return answers.flatMap(answer => {
+    const label = labels[answer.index] ?? `${answer.index}`
+    if ('refusal' in answer) return [`refuse ${label}: ${answer.refusal.code}`]
+    return answer.duplicate ? [`${label} is a duplicate of ${answer.sequence}`] : []
+  })
 }

@@ -1,4 +1,4 @@
-import type { BarrierOutcome, BatchHandle, BatchProgress, BatchRecord } from '@sluice/client'
+import type { BarrierOutcome, BatchHandle, BatchParties, BatchProgress, BatchRecord, BatchStats } from '@sluice/client'
 import type { Step } from './bar.ts'
 import { BATCH_LOST, DONE, INTERRUPTED, WITH_DEAD } from './exit.ts'
 import { count, elapsed, rate } from './format.ts'
@@ -83,17 +83,31 @@ function some(value: number, what: string): string[] {
 
 /** A record as HTTP shows it. */
 export function recordDocument(record: BatchRecord<Uint8Array>): Readonly<Record<string, unknown>> {
-  const { name, sequence, batch, outcome, stats, publishedAt, releasedAt, body } = record
-  const { firstPublishedAt, lastSettledAt, ...counts } = stats
+  const { name, sequence, batch, outcome, stats, publishedAt, releasedAt, body, batches, parties } = record
   return {
     name,
     sequence,
     batch,
     outcome,
-    stats: { ...counts, first_published_at: time(firstPublishedAt), last_settled_at: time(lastSettledAt) },
+    stats: statsDocument(stats),
     published_at: time(publishedAt),
     released_at: time(releasedAt),
+    batches: batches?.map(({ stats, ...one }) => ({ ...one, stats: stats && statsDocument(stats) })),
+    parties: parties && partiesDocument(parties),
     ...(body === undefined ? {} : bodyOf(body)),
+  }
+}
+
+function statsDocument({ firstPublishedAt, lastSettledAt, ...counts }: BatchStats): Readonly<Record<string, unknown>> {
+  return { ...counts, first_published_at: time(firstPublishedAt), last_settled_at: time(lastSettledAt) }
+}
+
+function partiesDocument({ count, arrived }: BatchParties<Uint8Array>): Readonly<Record<string, unknown>> {
+  return {
+    count,
+    missing: Math.max(0, count - arrived.length),
+    arrived: arrived.map(({ name }) => name),
+    messages: arrived.map(({ name, body }) => ({ party: name, ...(body === undefined ? {} : bodyOf(body)) })),
   }
 }
 

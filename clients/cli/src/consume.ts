@@ -1,3 +1,4 @@
+import { type BatchHandle, RefusedError } from '@sluice/client'
 import { Argument, Command } from 'commander'
 import type { Act } from './act.ts'
 import { readWhole } from './arguments.ts'
@@ -8,6 +9,7 @@ import { Stop, USAGE } from './exit.ts'
 import { onInterrupt } from './interrupt.ts'
 import { printJson, type Shell, write } from './io.ts'
 import { documentOf, lineOf } from './lines.ts'
+import { peekBodies } from './peek.ts'
 import { type Handler, Taking } from './taking.ts'
 
 interface Options {
@@ -16,6 +18,7 @@ interface Options {
   readonly untilBarrier?: string
   readonly prefetch?: number
   readonly filter?: string
+  readonly peek?: boolean
   readonly exec?: string
   readonly concurrency: number
 }
@@ -39,6 +42,7 @@ export function consumeCommand(act: Act): Command {
       readWhole(0),
     )
     .option('--filter <expression>', 'only messages that match')
+    .option('--peek', 'only look: write the bodies, take nothing')
     .option('--exec <command>', 'run this for each message, its body on stdin: exit 0 acks, 65 rejects, else nacks')
     .option('--concurrency <number>', 'commands of --exec that run at once', readWhole(1), 1)
     .addHelpText('after', EXAMPLES)
@@ -49,8 +53,9 @@ const EXAMPLES = `
 A command of --exec finds SLUICE_QUEUE, SLUICE_SEQUENCE, SLUICE_ATTEMPT and SLUICE_MESSAGE_ID in its environment.
 
 Examples:
-  Look at ten messages (this takes them):
+  Ten messages, which are gone then; the same, only looked at:
     $ sluice consume orders --count 10
+    $ sluice consume orders --count 10 --peek
   A worker, eight at once, until the night's batch is done:
     $ sluice consume sales --exec ./load-sale --concurrency 8 --until-barrier=eof-2026-11-20
   Only part of them, as documents with everything that is known:
@@ -59,13 +64,13 @@ Examples:
 
 async function consume(shell: Shell, name: string, more: readonly string[], options: Options): Promise<number> {
   checkUsage(name, more, options)
+  if (options.peek) return await peekBodies(shell, name, options)
   using interrupt = onInterrupt()
   await using client = await connected(shell)
   const queue = client.queue<Uint8Array>(name, { codec: 'bytes' })
   const batch = options.untilBarrier ? queue.batch(options.untilBarrier) : undefined
   using watch = batch && watchOf(batch)
-  // The server answers in order: what is released already is known before the answer to this.
-  const record = watch && (await Promise.race([watch.released, client.flush()]))
+  const record = batch && watch && (await isReleased(batch)) ? await watch.released : undefined
   if (record) {
     shell.talk.done(`barrier ${options.untilBarrier} is released already, outcome ${record.outcome}`)
     if (shell.json) await printJson(shell, { kind: 'barrier', ...recordDocument(record) })
@@ -86,6 +91,16 @@ async function consume(shell: Shell, name: string, more: readonly string[], opti
   const exitCode = await taking.run(interrupt.signal)
   await client.flush()
   return exitCode
+}
+
+/** False also while nobody has put it yet. */
+async function isReleased(batch: BatchHandle<Uint8Array>): Promise<boolean> {
+  try {
+    return (await batch.show()).state === 'released'
+  } catch (error) {
+    if (error instanceof RefusedError && error.code === 'no-such-barrier') return false
+    throw error
+  }
 }
 
 /** Writes each message and acks it once it is written: what a reader who goes away did not get stays in the queue. */
@@ -113,5 +128,8 @@ function checkUsage(name: string, more: readonly string[], options: Options): vo
     )
   }
   if (more.length > 0) throw new Stop(USAGE, `One queue at a time; "${more.join(' ')}" is too much.`)
+  if (options.peek && (options.exec ?? options.untilBarrier ?? options.prefetch) !== undefined) {
+    throw new Stop(USAGE, '--peek takes nothing, so it goes with --count and --filter only.')
+  }
   if (options.concurrency > 1 && options.exec === undefined) throw new Stop(USAGE, '--concurrency needs --exec.')
 }

@@ -31,6 +31,7 @@ function explainCode(error: SluiceError, shell: Shell): Explanation {
 const EXIT_CODES: Readonly<Record<string, number>> = {
   'no-such-queue': NOT_FOUND,
   'no-such-barrier': NOT_FOUND,
+  'no-such-message': NOT_FOUND,
   'queue-deleted': NOT_FOUND,
   unreachable: NOT_REACHABLE,
   'connection-lost': NOT_REACHABLE,
@@ -41,13 +42,16 @@ const EXIT_CODES: Readonly<Record<string, number>> = {
 
 const ADVICE: Readonly<Record<string, (shell: Shell) => readonly string[]>> = {
   'no-such-queue': () => ['see which there are: sluice queue list', 'or make it:          sluice queue declare NAME'],
+  'no-such-barrier': () => ['see which there are: sluice barrier list QUEUE'],
   unreachable: shell => [
     `is a server running at ${shell.url}? Start one with: sluice serve`,
     'or say where it is with --url or $SLUICE_URL',
   ],
   unauthenticated: () => ['give a token with --token or $SLUICE_TOKEN'],
   'not-allowed': () => ['this token does not allow it; give another with --token or $SLUICE_TOKEN'],
-  'no-dedupe-window': () => ['--id-field leaves out repeated ids; declare the queue with --dedupe-window 24h for that'],
+  'no-dedupe-window': () => [
+    'repeated ids are left out by a queue with a dedupe window: sluice queue update NAME --dedupe-window 24h',
+  ],
   'barrier-exists': () => ['a barrier name is used once; choose another with --barrier=NAME'],
   'queue-mismatch': () => ['see what it is like now: sluice queue show NAME'],
   'bad-filter': () => ['try it: sluice filter test EXPR --body JSON'],

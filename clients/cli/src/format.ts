@@ -5,9 +5,9 @@ export function count(value: number): string {
   return NUMBERS.format(Math.round(value))
 }
 
-/** `1 message`, `1,204 messages` */
-export function counted(value: number, noun: string): string {
-  return `${count(value)} ${noun}${value === 1 ? '' : 's'}`
+/** `1 message`, `1,204 messages`; `many` for what has no `s` */
+export function counted(value: number, noun: string, many: string = `${noun}s`): string {
+  return `${count(value)} ${value === 1 ? noun : many}`
 }
 
 /** `48,200/s` */

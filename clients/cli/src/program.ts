@@ -1,12 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import type { Act } from './act.ts'
+import { barrierCommand } from './barrier.ts'
 import { consumeCommand } from './consume.ts'
+import { deadCommand } from './dead.ts'
 import { Stop, USAGE } from './exit.ts'
 import { filterCommand } from './filter.ts'
 import { DEFAULT_URL, type Io } from './io.ts'
 import { publishCommand } from './publish.ts'
 import { queueCommand } from './queue.ts'
+import { serverCommand } from './server.ts'
 import { waitCommand } from './wait.ts'
 
 /** All commands with their options and help. */
@@ -24,7 +27,17 @@ export function programOf(io: Io, act: Act): Command {
     )
     .option('--yes', 'do not ask before something is lost')
     .addHelpText('after', HELP)
-  const commands = [serveCommand, publishCommand, consumeCommand, waitCommand, queueCommand, filterCommand]
+  const commands = [
+    serveCommand,
+    publishCommand,
+    consumeCommand,
+    waitCommand,
+    queueCommand,
+    barrierCommand,
+    deadCommand,
+    filterCommand,
+    serverCommand,
+  ]
   for (const command of commands) program.addCommand(command(act))
   for (const command of everyCommand(program)) behave(command, io)
   return program

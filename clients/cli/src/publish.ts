@@ -1,8 +1,9 @@
-import type { PublishOptions, Queue } from '@sluice/client'
-import { Argument, Command } from 'commander'
+import type { BarrierOptions, PublishOptions, Queue } from '@sluice/client'
+import { Argument, Command, Option } from 'commander'
 import { accountOf, refusedSome, sayInterrupted, saySent, sendingStep } from './account.ts'
 import type { Act } from './act.ts'
-import { readDuration, readHeader, readJsonText, readNumber, readWhole } from './arguments.ts'
+import { readDuration, readHeader, readJsonText, readMore, readNumber, readWhole } from './arguments.ts'
+import { RESTS } from './barrier.ts'
 import { awaitRelease, recordDocument } from './batch.ts'
 import { connected } from './connection.ts'
 import { DONE, Stop, USAGE } from './exit.ts'
@@ -16,11 +17,18 @@ interface Options {
   /** Empty: a barrier without a name. */
   readonly barrier?: string
   readonly barrierBody?: string
+  readonly deadline?: number
+  readonly rest?: (typeof RESTS)[number]
+  readonly parties?: number
+  readonly party?: string
+  readonly forward?: readonly string[]
   readonly wait?: boolean
   readonly timeout?: number
   readonly header?: Readonly<Record<string, string>>
   readonly messageId?: string
   readonly idField?: string
+  readonly dedupe?: boolean
+  readonly group?: string
   readonly priority?: number
   readonly delay?: number
   readonly ttl?: number
@@ -39,11 +47,18 @@ export function publishCommand(act: Act): Command {
     .option('--file <file>', 'a message a line of this file of JSON lines; - reads stdin')
     .option('--barrier [=name]', 'put a barrier behind the messages (a name is given with "=")')
     .option('--barrier-body <json>', 'body of the barrier', readJsonText)
+    .option('--deadline <duration>', 'end its batch after this long, done or not (30m, 6h)', readDuration)
+    .addOption(new Option('--rest <how>', 'what then becomes of the messages that are left').choices(RESTS))
+    .option('--parties <count>', 'how many parties must put this barrier before it counts', readWhole(1))
+    .option('--party <name>', 'which of them this is')
+    .option('--forward <queue>', 'where it goes on to when it is released; can be given again', readMore)
     .option('--wait', 'wait until the barrier is released; the exit code says how it ended')
     .option('--timeout <duration>', 'wait no longer than this (30s, 6h)', readDuration)
     .option('--header <name=value>', 'header of each message; can be given again', readHeader)
     .option('--message-id <id>', 'id of the message')
     .option('--id-field </path>', 'field of each message that holds its id; repeated ids are left out (dedupe)')
+    .option('--dedupe', 'insist that a repeated --message-id is left out')
+    .option('--group <name>', 'messages of a group are delivered one at a time, in order')
     .option('--priority <number>', 'higher goes first, on a queue with priorities', readNumber)
     .option('--delay <duration>', 'keep out of sight for this long', readDuration)
     .option('--ttl <duration>', 'expire after this long', readDuration)
@@ -58,6 +73,8 @@ Examples:
     $ sluice publish orders '{"id":1}'
   A night's file, its end, and what comes after it once all of it is done:
     $ sluice publish sales --file sales.ndjson --barrier=eof-2026-11-20 --wait && run-analytics
+  The same from many stores; the night is done when all of them have come:
+    $ sluice publish sales --file store-17.ndjson --barrier=eof-2026-11-20 --parties 1200 --party store-17
   Every line a message, whatever program makes them:
     $ zcat sales.ndjson.gz | sluice publish sales --file -
 `
@@ -101,12 +118,22 @@ function checkUsage(name: string, body: string | undefined, options: Options): v
       `${options.wait ? '--wait' : '--barrier-body'} needs --barrier: it is a barrier that says when all is done.`,
     )
   }
+  const ofBarrier = OF_BARRIER.find(option => options.barrier === undefined && options[option] !== undefined)
+  if (ofBarrier !== undefined) throw wrong(`--${ofBarrier} needs --barrier.`)
+  if (options.barrier === '' && (options.parties !== undefined || options.party !== undefined)) {
+    throw wrong('Parties meet at a name: give the barrier one with --barrier=NAME.')
+  }
+  if (options.dedupe && options.messageId === undefined && options.idField === undefined) {
+    throw wrong('--dedupe needs --message-id: it is by their ids that repeated messages are known.')
+  }
   if (options.timeout !== undefined && !options.wait) throw wrong('--timeout needs --wait.')
   if (options.messageId !== undefined && body === undefined)
     throw wrong('--message-id is for one BODY; --id-field is for a file.')
   if (options.idField !== undefined && options.file === undefined)
     throw wrong('--id-field is for --file; --message-id is for one BODY.')
 }
+
+const OF_BARRIER = ['deadline', 'rest', 'parties', 'party', 'forward'] as const
 
 async function sourceOf(shell: Shell, body: string | undefined, options: Options): Promise<Source | undefined> {
   if (body !== undefined) return oneMessage(body, shell.io.stdin, options.messageId)
@@ -116,10 +143,24 @@ async function sourceOf(shell: Shell, body: string | undefined, options: Options
 function propertiesOf(options: Options): PublishOptions {
   return {
     ...(options.header === undefined ? {} : { headers: options.header }),
+    ...(options.group === undefined ? {} : { group: options.group }),
     ...(options.priority === undefined ? {} : { priority: options.priority }),
     ...(options.delay === undefined ? {} : { delayMs: options.delay }),
     ...(options.ttl === undefined ? {} : { ttlMs: options.ttl }),
-    ...(options.idField === undefined ? {} : { dedupe: true }),
+    ...(options.idField === undefined && !options.dedupe ? {} : { dedupe: true }),
+  }
+}
+
+function barrierOptionsOf(options: Options): BarrierOptions {
+  const { barrier, barrierBody, deadline, rest, parties, party, forward } = options
+  return {
+    ...(barrier ? { name: barrier } : {}),
+    ...(barrierBody === undefined ? {} : { body: Buffer.from(barrierBody) }),
+    ...(deadline === undefined ? {} : { deadlineMs: deadline }),
+    ...(rest === undefined ? {} : { deadlineRest: rest }),
+    ...(parties === undefined ? {} : { parties }),
+    ...(party === undefined ? {} : { party }),
+    ...(forward === undefined ? {} : { forward }),
   }
 }
 
@@ -150,14 +191,12 @@ async function putBarrier(
   account: Readonly<Record<string, unknown>>,
   signal: AbortSignal,
 ): Promise<number> {
-  const batch = await queue.barrier({
-    ...(options.barrier ? { name: options.barrier } : {}),
-    ...(options.barrierBody === undefined ? {} : { body: Buffer.from(options.barrierBody) }),
-  })
+  const batch = await queue.barrier(barrierOptionsOf(options))
   if (!options.wait) {
-    shell.talk.done(
-      `barrier ${batch.name} stands in ${queue.name}; wait for it: sluice wait ${queue.name} ${batch.name}`,
-    )
+    const { party } = options
+    const what = `barrier ${batch.name}`
+    const done = party === undefined ? `${what} stands in` : `${party} has come to ${what} of`
+    shell.talk.done(`${done} ${queue.name}; wait for it: sluice wait ${queue.name} ${batch.name}`)
     if (shell.json) await printJson(shell, { ...account, barrier: { name: batch.name } })
     return DONE
   }

@@ -7,14 +7,17 @@ type Read = (text: string, before?: readonly string[]) => unknown
 /** Flag, what it does, and how it is read or what it can be. */
 type Flag = readonly [flags: string, description: string, values?: Read | readonly string[]]
 
-/** Every option of a queue, as flags of `declare`: `--deliveries-max` is `deliveries_max`. */
+/**
+ * Every option of a queue, as flags of `declare` and `update`: `--deliveries-max` is `deliveries_max`. What can be
+ * without a limit takes `none` as well.
+ */
 const FLAGS: readonly Flag[] = [
   ['--barrier <expression>', 'a message it matches is a barrier: "/is_eof = 1"'],
-  ['--lease <duration>', 'how long a delivery may stay unsettled', durationText],
-  ['--deliveries-max <count>', 'attempts before a message is dead-lettered', readWhole(1)],
+  ['--lease <duration>', 'how long a delivery may stay unsettled', orNone(durationText)],
+  ['--deliveries-max <count>', 'attempts before a message is dead-lettered', orNone(readWhole(1))],
   ['--retry-delay <duration|json>', 'wait before a nacked message comes back', readRetryDelay],
   ['--dead-letter <queue>', 'queue for dead letters, or "drop" (default: NAME.dead)'],
-  ['--expiration <duration>', 'time to live of a message', durationText],
+  ['--expiration <duration>', 'time to live of a message', orNone(durationText)],
   ['--semantics <how>', 'default at-least-once', ['at-least-once', 'at-most-once']],
   ['--filter <expression>', 'only matching messages may be published'],
   ['--priority <expression>', 'who goes first; "property": the message says'],
@@ -23,9 +26,9 @@ const FLAGS: readonly Flag[] = [
   ['--acks <who>', 'who may settle; default holder', ['holder', 'any']],
   ['--prefetch-max <count>', 'most credit of one subscription', readWhole(1)],
   ['--prefetch-bytes <size>', 'most body bytes out at one subscription', sizeText],
-  ['--unacked-max <count>', 'most leased messages of the queue', readWhole(1)],
-  ['--messages-max <count>', 'most live messages', readWhole(1)],
-  ['--bytes-max <size>', 'most live body bytes', sizeText],
+  ['--unacked-max <count>', 'most leased messages of the queue', orNone(readWhole(1))],
+  ['--messages-max <count>', 'most live messages', orNone(readWhole(1))],
+  ['--bytes-max <size>', 'most live body bytes', orNone(sizeText)],
   ['--overflow <how>', 'at that limit; default refuse', ['refuse', 'drop-oldest', 'dead-letter-oldest']],
   ['--dedupe-window <duration>', 'how long message ids are remembered', durationText],
   ['--dedupe-max <count>', 'how many message ids are remembered', readWhole(1)],
@@ -55,6 +58,10 @@ export function queueOptionsOf(given: Document): Document {
     return value === undefined ? [] : [[option.name().replaceAll('-', '_'), value] as const]
   })
   return Object.fromEntries(entries)
+}
+
+function orNone(read: (text: string) => unknown): Read {
+  return text => (text === 'none' ? text : read(text))
 }
 
 /** Durations and sizes go out as they were written, once they are known to be some. */

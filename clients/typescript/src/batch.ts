@@ -1,4 +1,12 @@
-import { decodeMessage, isMap, toCamelCase, type Value, type ValueMap } from '@sluice/protocol'
+import {
+  decodeMessage,
+  isMap,
+  MessageCursor,
+  type MessageProperties,
+  toCamelCase,
+  type Value,
+  type ValueMap,
+} from '@sluice/protocol'
 import type { Codec } from './codecs.ts'
 import { BatchError, RefusedError, TimeoutError } from './errors.ts'
 import type { Headers } from './options.ts'
@@ -35,6 +43,35 @@ export interface BatchRecord<T = unknown> {
   /** In ms since the epoch. */
   readonly publishedAt: number
   readonly releasedAt: number
+  /** Of the batches that a forwarded barrier has closed on its way here (B15). */
+  readonly batches?: readonly BatchSummary[]
+  /** Of a barrier of several parties (B14). Absent where many barriers are listed. */
+  readonly parties?: BatchParties<T>
+}
+
+/** A batch that a forwarded barrier has closed before. */
+export interface BatchSummary {
+  readonly queue: string
+  readonly outcome: BarrierOutcome
+  /** These are absent of a queue that was deleted before its batch was done. */
+  readonly batch?: number
+  readonly sequence?: number
+  readonly stats?: BatchStats
+}
+
+/** The parties of a released barrier; `count - arrived.length` are missing, if it was ended before all came. */
+export interface BatchParties<T = unknown> {
+  /** How many there had to be. */
+  readonly count: number
+  /** In the order in which they came. */
+  readonly arrived: readonly BatchParty<T>[]
+}
+
+export interface BatchParty<T = unknown> {
+  readonly name: string
+  /** The party's own; `undefined` if it has none. Decoded when asked for. */
+  readonly body: T
+  readonly headers: Headers
 }
 
 /** How far a batch is: published = acked + leased + ready + delayed + dead. */
@@ -53,18 +90,27 @@ export interface BatchProgress {
 }
 
 /** A barrier as it is now. */
-export interface BatchView {
+export interface BatchView<T = unknown> {
   readonly name: string
+  /** While `gathering` the last party's own. */
   readonly sequence: number
   readonly batch: number
-  readonly state: 'waiting' | 'released'
+  /** `gathering`: its parties are still coming; it has no place and holds nothing. */
+  readonly state: 'gathering' | 'waiting' | 'released'
   readonly progress: BatchProgress
+  readonly publishedAt: number
+  readonly deadlineAt?: number
+  /** How many there must be and how many came, also who: not where many barriers are listed, nor of a released one. */
+  readonly parties?: { readonly count: number; readonly arrivedCount: number; readonly arrived?: readonly string[] }
+  /** Of a released one. */
+  readonly record?: BatchRecord<T>
 }
 
 /** A message that holds a batch, and why. */
 export interface Holdout {
   readonly sequence: number
-  readonly state: 'ready' | 'leased' | 'delayed'
+  /** `dead`: a dead letter that holds the batch, on a queue with `onDead: 'hold'`. */
+  readonly state: 'ready' | 'leased' | 'delayed' | 'dead'
   readonly reason:
     | 'ready'
     | 'leased'
@@ -78,6 +124,8 @@ export interface Holdout {
   /** Name of the client that has it. */
   readonly holder?: string
   readonly leaseAgeMs?: number
+  /** Where a dead letter is now; `sequence` is the one that it had. */
+  readonly deadLetter?: { readonly queue: string; readonly sequence: number }
 }
 
 export interface WaitOptions {
@@ -102,13 +150,20 @@ export class BatchHandle<T = unknown> {
   readonly name: string
   readonly #session: Session
   readonly #codec: Codec<T>
+  #sequence: number | undefined
 
   /** @internal */
-  constructor(session: Session, queue: string, name: string, codec: Codec<T>) {
+  constructor(session: Session, queue: string, name: string, codec: Codec<T>, sequence?: number) {
+    this.#sequence = sequence ?? (name.startsWith('@') ? Number(name.slice(1)) : undefined)
     this.#session = session
     this.queue = queue
     this.name = name
     this.#codec = codec
+  }
+
+  /** Its place in the queue, once known: from `barrier()`, `show()` or `wait()`. Of several parties the last one gives it. */
+  get sequence(): number | undefined {
+    return this.#sequence
   }
 
   /**
@@ -139,6 +194,7 @@ export class BatchHandle<T = unknown> {
     try {
       if (onProgress) void this.#report(onProgress, progressMs, stop.signal)
       const record = batchRecord(await this.#session.request('wait', params, { signal: stop.signal }), this.#codec)
+      this.#sequence = record.sequence
       if (record.outcome === 'clean' || accept.includes(record.outcome)) return record
       throw new BatchError(record)
     } catch (error) {
@@ -155,13 +211,27 @@ export class BatchHandle<T = unknown> {
    *
    * @throws RefusedError `no-such-barrier` while nobody has published it
    */
-  async show({ signal }: { readonly signal?: AbortSignal } = {}): Promise<BatchView> {
+  async show({ signal }: { readonly signal?: AbortSignal } = {}): Promise<BatchView<T>> {
     const params = { queue: this.queue, barrier: this.name }
-    const { state, sequence, batch, progress } = (await this.#session.request('barrier', () => params, {
-      signal,
-    })) as ValueMap
-    const known = { name: this.name, state, sequence, batch, progress: { ...toCamelCase(progress as ValueMap) } }
-    return known as unknown as BatchView
+    return this.#seen(await this.#session.request('barrier', () => params, { signal }))
+  }
+
+  /**
+   * Ends the batch now, with outcome `cancelled`; a barrier whose parties are still coming gets its place first (B13).
+   *
+   * @param options.rest what happens to the rest of the batch; default the barrier's own, else the queue's
+   * @throws RefusedError `no-such-barrier`, `barrier-exists`: it is released; ConnectionError `connection-lost`: it is
+   *   unknown whether it happened
+   */
+  async cancel({ rest }: { readonly rest?: 'carry' | 'dead-letter' | 'drop' } = {}): Promise<BatchView<T>> {
+    const params = { queue: this.queue, barrier: this.name, rest }
+    return this.#seen(await this.#session.request('cancel-barrier', () => params, { again: false }))
+  }
+
+  /** Moves its deadline to so many ms from now. @throws RefusedError `no-such-barrier`, `barrier-exists`: it is released */
+  async extend(deadlineMs: number): Promise<BatchView<T>> {
+    const params = { queue: this.queue, barrier: this.name, deadline_ms: Math.ceil(deadlineMs) }
+    return this.#seen(await this.#session.request('extend-barrier', () => params))
   }
 
   /**
@@ -190,6 +260,12 @@ export class BatchHandle<T = unknown> {
     const result = await this.#session.request('holdouts', () => params)
     const list = isMap(result) ? result['holdouts'] : result
     return ((list ?? []) as readonly ValueMap[]).map(item => ({ ...toCamelCase(item) }) as unknown as Holdout)
+  }
+
+  #seen(value: Value): BatchView<T> {
+    const view = batchView(value as ValueMap, this.#codec)
+    if (view.state !== 'gathering') this.#sequence = view.sequence
+    return view
   }
 
   /** Tells progress until it is stopped; what goes wrong is left to the wait itself to meet. */
@@ -221,17 +297,66 @@ export class BatchHandle<T = unknown> {
   }
 }
 
+/** A barrier as it comes over the wire. */
+export function batchView<T>(value: ValueMap, codec: Codec<T>): BatchView<T> {
+  const { record, parties, progress, name, ...rest } = value
+  const { arrived, ...counts } = toCamelCase((parties as ValueMap | undefined) ?? {})
+  const names = arrived as readonly string[] | undefined
+  return {
+    ...(toCamelCase(rest) as unknown as Omit<BatchView<T>, 'name' | 'progress' | 'parties' | 'record'>),
+    name: nameOf(value),
+    progress: { ...toCamelCase(progress as ValueMap) } as unknown as BatchProgress,
+    ...(parties
+      ? { parties: { arrivedCount: names?.length, ...(names && { arrived: names }), ...counts } as never }
+      : {}),
+    ...(record ? { record: batchRecord(record, codec) } : {}),
+  }
+}
+
 /** A record as it comes over the wire; its message record is in `body`, or given beside it. */
 export function batchRecord<T>(value: Value, codec: Codec<T>, message?: Uint8Array): BatchRecord<T> {
-  const { body, stats, name, ...rest } = toCamelCase(value as ValueMap)
-  const { body: bytes, properties } = decodeMessage(message ?? (body as Uint8Array))
+  const { body, stats, parties, batches, ...rest } = value as ValueMap
+  const record = bodyOf(decodeMessage(message ?? (body as Uint8Array)), codec)
+  return Object.defineProperties(
+    {
+      ...(toCamelCase(rest) as unknown as BatchRecord<T>),
+      name: nameOf(rest),
+      stats: { ...toCamelCase(stats as ValueMap) } as unknown as BatchStats,
+      ...(batches ? { batches: (batches as readonly ValueMap[]).map(batchSummary) } : {}),
+      ...(parties ? { parties: batchParties(parties as ValueMap, codec) } : {}),
+    },
+    Object.getOwnPropertyDescriptors(record),
+  )
+}
+
+function batchSummary(value: ValueMap): BatchSummary {
+  const { stats, ...rest } = toCamelCase(value)
+  return { ...rest, ...(stats ? { stats: { ...(stats as ValueMap) } } : {}) } as unknown as BatchSummary
+}
+
+function batchParties<T>({ count, arrived, messages }: ValueMap, codec: Codec<T>): BatchParties<T> {
+  const cursor = new MessageCursor().open(messages as Uint8Array)
+  const parties = (arrived as readonly string[]).map(name => {
+    cursor.next()
+    const body = bodyOf({ body: cursor.body(), properties: cursor.properties() }, codec)
+    return Object.defineProperties({ name }, Object.getOwnPropertyDescriptors(body)) as BatchParty<T>
+  })
+  return { count: count as number, arrived: parties }
+}
+
+/** The body stays a getter: what it throws is for whoever asks for it. */
+function bodyOf<T>(
+  message: { readonly body: Uint8Array; readonly properties?: MessageProperties | undefined },
+  codec: Codec<T>,
+): { readonly headers: Headers; readonly body: T } {
   return {
-    ...(rest as unknown as Pick<BatchRecord<T>, 'sequence' | 'batch' | 'outcome' | 'publishedAt' | 'releasedAt'>),
-    name: (name as string | undefined) || `@${rest['sequence']}`,
-    stats: { ...(stats as ValueMap) } as unknown as BatchStats,
-    headers: properties?.headers ?? {},
+    headers: message.properties?.headers ?? {},
     get body() {
-      return bytes.length === 0 ? (undefined as T) : codec.decode(bytes)
+      return message.body.length === 0 ? (undefined as T) : codec.decode(message.body)
     },
   }
+}
+
+function nameOf({ name, sequence }: ValueMap): string {
+  return (name as string | undefined) || `@${sequence}`
 }

@@ -1,6 +1,8 @@
 import { HEARTBEAT_MS_DEFAULT, PRODUCER_ID_DIGITS } from '@sluice/protocol'
+import { type AtomicMessage, publishAtomic } from './atomic.ts'
 import { TimeoutError } from './errors.ts'
 import { ClientEvent, type ClientEvents } from './events.ts'
+import type { Published } from './lane.ts'
 import type { LinkStatus } from './link.ts'
 import type { ConnectOptions } from './options.ts'
 import { type BodyOptions, Queue } from './queue.ts'
@@ -66,6 +68,17 @@ export class Client extends EventTarget implements AsyncDisposable {
   /** A queue by name, with the type of its bodies. Nothing is asked of the server. */
   queue<T = unknown, Input = T>(name: string, options: BodyOptions<T, Input> = {}): Queue<T, Input> {
     return new Queue<T, Input>(this.#session, name, options)
+  }
+
+  /**
+   * Publishes messages to several queues together: all of them are kept, in one commit, or none. At most 10,000 messages
+   * and 16 MiB. Each queue gets its own in the order given, behind what was published to it before. Resolves with where
+   * each one is; survives reconnects as `publish` does.
+   *
+   * @throws (rejects) RefusedError: the first refusal of one message, and none is kept; ConnectionError `closed`
+   */
+  publishAtomic(messages: readonly AtomicMessage[]): Promise<readonly Published[]> {
+    return publishAtomic(this.#session.publisher, messages)
   }
 
   /** Resolves when every publish so far has been answered, and the server has taken every ack, nack, release and reject. */

@@ -1,14 +1,27 @@
+export type { AtomicMessage } from './atomic.ts'
 export type { BackoffOptions } from './backoff.ts'
 export {
   type BarrierOutcome,
   BatchHandle,
+  type BatchParties,
+  type BatchParty,
   type BatchProgress,
   type BatchRecord,
   type BatchStats,
+  type BatchSummary,
   type BatchView,
   type Holdout,
   type WaitOptions,
 } from './batch.ts'
+export {
+  type BrowsedMessage,
+  type BrowseOptions,
+  type DeadLetterChoice,
+  DeadLetters,
+  type MessagePage,
+  type MessagePlace,
+  type PageOptions,
+} from './browsing.ts'
 export { Client, type ClientListener, connect, type ListenOptions } from './client.ts'
 export type { Codec, CodecName, SchemaIssue, SchemaResult, StandardSchema } from './codecs.ts'
 export {
@@ -33,6 +46,7 @@ export {
   TimeoutError,
 } from './errors.ts'
 export { ClientEvent, type ClientEvents, type Warning } from './events.ts'
+export type { Published } from './lane.ts'
 export type { LinkStatus } from './link.ts'
 export type {
   BarrierOptions,
@@ -42,8 +56,8 @@ export type {
   PublishManyOptions,
   PublishOptions,
   QueueOptions,
+  QueueUpdate,
 } from './options.ts'
-export type { Published } from './publisher.ts'
 export { type BodyOptions, Queue, type QueueView } from './queue.ts'
 export type { Socket, SocketEvents, SocketFactory } from './socket.ts'
 export type { Subscription } from './subscription.ts'

@@ -7,6 +7,7 @@ import {
   type FrameInputs,
   type Frames,
   HEARTBEAT_MS_DEFAULT,
+  isMap,
   MESSAGE_FRAMES_MAX,
   PROTOCOL_VERSION,
   ProtocolError,
@@ -52,9 +53,8 @@ export interface LinkUser {
 }
 
 interface PendingRequest {
-  readonly method: string
-  /** Asked anew for each connection: what is left of a time-out shrinks. */
-  readonly params: () => ValueMap
+  /** Writes what asks for the answer, anew for each connection: what is left of a time-out shrinks. */
+  readonly send: (id: number) => void
   readonly again: boolean
   resolve(result: Value): void
   reject(reason: unknown): void
@@ -139,7 +139,12 @@ export class Link {
   }
 
   /** Asks for something by name. @throws (rejects) RefusedError, ConnectionError, the signal's reason */
-  request(method: string, params: () => ValueMap, { again = true, signal }: RequestOptions = {}): Promise<Value> {
+  request(method: string, params: () => ValueMap, options?: RequestOptions): Promise<Value> {
+    return this.ask(id => this.write('request', { id, method, params: params() }), options)
+  }
+
+  /** Asks by any frame that a response answers. @param send writes it with that number @throws as `request` */
+  ask(send: (id: number) => void, { again = true, signal }: RequestOptions = {}): Promise<Value> {
     if (this.status === 'closed') return Promise.reject(this.closedError())
     if (signal?.aborted) return Promise.reject(signal.reason)
     const id = ++this.#lastId
@@ -150,9 +155,8 @@ export class Link {
       reject(signal?.reason)
     }
     signal?.addEventListener('abort', abort, { once: true })
-    const request = { method, params, again, resolve, reject, done: () => signal?.removeEventListener('abort', abort) }
-    this.#requests.set(id, request)
-    this.#writeRequest(id, request)
+    this.#requests.set(id, { send, again, resolve, reject, done: () => signal?.removeEventListener('abort', abort) })
+    if (this.status === 'connected') send(id)
     return promise
   }
 
@@ -255,7 +259,7 @@ export class Link {
     this.status = 'connected'
     this.#watch(welcome.heartbeatMs || HEARTBEAT_MS_DEFAULT)
     this.#user.welcomed(welcome, again)
-    for (const [id, request] of this.#requests) this.#writeRequest(id, request)
+    for (const [id, request] of this.#requests) request.send(id)
     this.schedule()
     this.#opened.resolve()
   }
@@ -269,6 +273,8 @@ export class Link {
 
   #responded({ id, refusal, result }: Frames['response']): void {
     const request = this.#requests.get(id)
+    // The connection is about to go, and the next one is asked.
+    if (request?.again && isMap(refusal) && refusal['code'] === 'shutting-down') return
     this.#requests.delete(id)
     request?.done()
     if (refusal === null) request?.resolve(result)
@@ -279,10 +285,6 @@ export class Link {
     const waiter = this.#settles.get(answer.request)
     this.#settles.delete(answer.request)
     waiter?.answered(answer)
-  }
-
-  #writeRequest(id: number, { method, params }: PendingRequest): void {
-    if (this.status === 'connected') this.write('request', { id, method, params: params() })
   }
 
   #send(): void {
@@ -344,6 +346,7 @@ export class Link {
     this.#socket?.terminate()
     this.#socket = undefined
     this.#writer.take()
+    this.#written = 0
   }
 
   #forget(error: SluiceError, which: (request: PendingRequest) => boolean): void {

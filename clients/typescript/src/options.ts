@@ -1,6 +1,5 @@
 import type { HeaderValue, MessageProperties } from '@sluice/protocol'
 import type { BackoffOptions } from './backoff.ts'
-import type { Queue } from './queue.ts'
 import type { SocketFactory } from './socket.ts'
 import type { Timers } from './timers.ts'
 
@@ -77,7 +76,7 @@ export interface BarrierOptions {
   /** Name of this one. */
   readonly party?: string
   /** Queues to which the released barrier goes on. */
-  readonly forward?: readonly (string | Queue<never, never>)[]
+  readonly forward?: readonly (string | { readonly name: string })[]
   /** Publish it although an earlier publish was refused. */
   readonly force?: boolean
 }
@@ -134,5 +133,8 @@ export interface QueueOptions {
   readonly dedupeWindowMs?: number
   readonly dedupeMax?: number
 }
+
+/** Options to change; `null` takes one away that has `none`. */
+export type QueueUpdate = { readonly [K in keyof QueueOptions]: QueueOptions[K] | null }
 
 export type Headers = Readonly<Record<string, HeaderValue>>

@@ -1,6 +1,6 @@
 import { ByteWriter, type CarriedMessages, encodeMessage, FRAME_MESSAGES_MAX, ProtocolError } from '@sluice/protocol'
 import { codecOf } from './codecs.ts'
-import type { Outgoing } from './delivery.ts'
+import type { Outgoing, OutputQueue } from './delivery.ts'
 import { RefusedError } from './errors.ts'
 
 /**
@@ -14,9 +14,9 @@ export function encodeOutgoing(outgoing: readonly Outgoing[], bytesMax: number):
   let bytes = 0
   const writer = new ByteWriter()
   for (let start = 0; start < outgoing.length; ) {
-    const queue = nameOf(outgoing[start]!)
+    const queue = queueNameOf(outgoing[start]!.queue)
     let end = start
-    while (end < outgoing.length && nameOf(outgoing[end]!) === queue) write(writer, outgoing[end++]!)
+    while (end < outgoing.length && queueNameOf(outgoing[end]!.queue) === queue) write(writer, outgoing[end++]!)
     bytes += writer.length
     carried.push({ queue, count: end - start, messages: writer.take() })
     start = end
@@ -31,16 +31,18 @@ export function encodeOutgoing(outgoing: readonly Outgoing[], bytesMax: number):
 
 function write(writer: ByteWriter, { queue, body, ...properties }: Outgoing): void {
   try {
-    encodeMessage(writer, properties, typeof queue === 'string' ? encodeLoose(body) : queue.encode(body as never))
+    encodeMessage(writer, properties, encodeBody(queue, body))
   } catch (error) {
     throw error instanceof ProtocolError ? new RefusedError(error.code, error.detail, undefined, error) : error
   }
 }
 
-function nameOf({ queue }: Outgoing): string {
-  return typeof queue === 'string' ? queue : queue.name
+/** A body in the codec of its queue; of a queue that is only named bytes stay what they are, and the rest becomes JSON. */
+export function encodeBody(queue: string | OutputQueue, body: unknown): Uint8Array {
+  if (typeof queue !== 'string') return queue.encode(body as never)
+  return body instanceof Uint8Array ? body : codecOf('json').encode(body)
 }
 
-function encodeLoose(body: unknown): Uint8Array {
-  return body instanceof Uint8Array ? body : codecOf('json').encode(body)
+export function queueNameOf(queue: string | OutputQueue): string {
+  return typeof queue === 'string' ? queue : queue.name
 }

@@ -1,6 +1,7 @@
 import { RefusedError } from './errors.ts'
+import type { PublishWaiter } from './lane.ts'
 import type { PublishManyOptions, PublishOptions } from './options.ts'
-import type { Publisher, PublishWaiter } from './publisher.ts'
+import type { Publisher } from './publisher.ts'
 import { deferred } from './timers.ts'
 
 const CHUNK = 500

@@ -1,10 +1,18 @@
 import { type MessageProperties, PUBLISH_FLAGS, toSnakeCase, type ValueMap } from '@sluice/protocol'
-import { BatchHandle, type BatchProgress } from './batch.ts'
+import { BatchHandle, type BatchProgress, type BatchView, batchView } from './batch.ts'
+import { type BrowseOptions, DeadLetters, type MessagePage, messagePage } from './browsing.ts'
 import { type Codec, type CodecName, codecOf, issuesText, type SchemaResult, type StandardSchema } from './codecs.ts'
 import { InvalidMessageError, type Message } from './delivery.ts'
-import type { BarrierOptions, ConsumeOptions, PublishManyOptions, PublishOptions, QueueOptions } from './options.ts'
+import type { Lane, Published, PublishWaiter } from './lane.ts'
+import type {
+  BarrierOptions,
+  ConsumeOptions,
+  PublishManyOptions,
+  PublishOptions,
+  QueueOptions,
+  QueueUpdate,
+} from './options.ts'
 import { publishMany } from './publish-many.ts'
-import type { Lane, Published, PublishWaiter } from './publisher.ts'
 import { queueView, type Session } from './session.ts'
 import { Subscription } from './subscription.ts'
 import { deferred } from './timers.ts'
@@ -46,6 +54,8 @@ export class Queue<T = unknown, Input = T> {
   /** @internal */
   readonly session: Session
   readonly #lane: Lane
+  /** Dead letters that came from this queue. */
+  readonly dead: DeadLetters<T>
   readonly #codec: Codec<T>
   readonly #schema: StandardSchema<Input, T>['~standard'] | undefined
 
@@ -55,6 +65,7 @@ export class Queue<T = unknown, Input = T> {
     this.session = session
     this.#lane = session.publisher.lane(name)
     this.#codec = codecOf(options.codec)
+    this.dead = new DeadLetters<T>(session, name, this.#codec)
     this.#schema = options.schema?.['~standard']
   }
 
@@ -68,6 +79,49 @@ export class Queue<T = unknown, Input = T> {
     const { created, queue } = (await this.session.request('declare', () => params)) as ValueMap
     if (created) this.#lane.restart()
     return { created: created === true, queue: queueView(queue) }
+  }
+
+  /**
+   * Changes the options given; the others stay. `null` takes an option away.
+   *
+   * @throws RefusedError `no-such-queue`, `queue-mismatch` (`semantics` never changes), `invalid-options`, `bad-filter`
+   */
+  async update(options: QueueUpdate): Promise<QueueView> {
+    const params = { name: this.name, options: wireOptions(options) }
+    return queueView(await this.session.request('update', () => params))
+  }
+
+  /** Stops deliveries and releases of barriers; everything else goes on. Survives a restart (D14). */
+  async pause(): Promise<QueueView> {
+    return queueView(await this.session.request('pause', () => ({ name: this.name })))
+  }
+
+  /** Deliveries and releases go on. */
+  async resume(): Promise<QueueView> {
+    return queueView(await this.session.request('resume', () => ({ name: this.name })))
+  }
+
+  /**
+   * Ends the waiting batches as cancelled, then drops what is ready and delayed, and what is leased too if asked (A6). How
+   * many messages.
+   *
+   * @throws ConnectionError `connection-lost`: it is unknown whether it happened
+   */
+  async purge({ leased = false }: { readonly leased?: boolean } = {}): Promise<number> {
+    const params = { name: this.name, leased }
+    const { purged } = (await this.session.request('purge', () => params, { again: false })) as ValueMap
+    return purged as number
+  }
+
+  /** A page of the messages there are, by sequence number. Takes no lease and changes nothing. @throws RefusedError `bad-filter` */
+  async browse(options: BrowseOptions = {}): Promise<MessagePage<T>> {
+    return messagePage(await this.session.request('browse', () => ({ queue: this.name, ...options })), this.#codec)
+  }
+
+  /** Barriers that are on record, waiting, or waiting for parties, in this order; of released ones with parties only how many. */
+  async barriers(): Promise<readonly BatchView<T>[]> {
+    const { barriers } = (await this.session.request('barriers', () => ({ queue: this.name }))) as ValueMap
+    return (barriers as readonly ValueMap[]).map(barrier => batchView(barrier, this.#codec))
   }
 
   /** @throws RefusedError `no-such-queue` */
@@ -127,7 +181,15 @@ export class Queue<T = unknown, Input = T> {
     const bytes = body === undefined ? new Uint8Array(0) : this.#codec.encode(body as T)
     if (this.#lane.validating.size > 0) await Promise.allSettled(this.#lane.validating)
     const { sequence } = await this.#lane.barrier(bytes, properties, force)
-    return this.batch(name ?? `@${sequence}`)
+    // Of a party it is the party's own: the barrier gets the last one's.
+    const known = party === undefined ? sequence : undefined
+    return new BatchHandle<B>(
+      this.session,
+      this.name,
+      name ?? `@${sequence}`,
+      this.#codec as unknown as Codec<B>,
+      known,
+    )
   }
 
   /** A barrier by its name, or `@` and its sequence number; from anywhere, at any time. `B` is the type of its body. */
@@ -213,11 +275,12 @@ function outputOf<T>(result: SchemaResult<T>): T {
   return result.value
 }
 
-/** Options as the wire has them: `leaseMs: 60_000` is `lease = 60000`, at every depth. */
+/** Options as the wire has them: `leaseMs: 60_000` is `lease = 60000`, at every depth, and `null` is `none`. */
 function wireOptions(options: object): ValueMap {
-  const renamed = Object.entries(options).map(([key, value]): [string, unknown] => [
+  const given = Object.entries(options).filter(entry => entry[1] !== undefined)
+  const renamed = given.map(([key, value]): [string, unknown] => [
     key.replace(/Ms$/, ''),
-    typeof value === 'object' && value !== null && !Array.isArray(value) ? wireOptions(value) : value,
+    typeof value === 'object' && value !== null && !Array.isArray(value) ? wireOptions(value) : (value ?? 'none'),
   ])
   return toSnakeCase(Object.fromEntries(renamed))
 }

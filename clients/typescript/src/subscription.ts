@@ -12,7 +12,7 @@ import {
   Message,
   type Outgoing,
 } from './delivery.ts'
-import { refusedError, type SluiceError } from './errors.ts'
+import { ConnectionError, refusedError, type SluiceError } from './errors.ts'
 import type { ConsumeOptions } from './options.ts'
 import { encodeOutgoing } from './outgoing.ts'
 import type { Session } from './session.ts'
@@ -55,7 +55,7 @@ export class Subscription<T = unknown, D = Delivery<T>>
   readonly #id: number
   readonly #session: Session
   readonly #codec: Codec<T>
-  readonly #options: ConsumeOptions
+  #options: ConsumeOptions
   readonly #accept: Accept<T> | undefined
   readonly #settles: Settles
   readonly #buffer: (Run | Barrier)[] = []
@@ -123,6 +123,32 @@ export class Subscription<T = unknown, D = Delivery<T>>
       this.#settled()
     }
     return this.#idle.promise
+  }
+
+  /**
+   * Another prefetch, another filter (`''`: none), in place: what is held, or waits here, stays (D13). Resolves when it
+   * is so, also over reconnects.
+   *
+   * @throws (rejects) RefusedError `bad-filter`, `invalid-request`: then all is as it was; ConnectionError `closed`
+   */
+  async change(change: { readonly prefetch?: number; readonly filter?: string }): Promise<void> {
+    if (this.#state !== 'open') throw new ConnectionError('closed', `the subscription of ${this.queue} has ended`)
+    await this.#session.link.ask(request => {
+      const prefetch = change.prefetch ?? this.#options.prefetch ?? this.#session.prefetch
+      const filter = { filter: change.filter ?? '', hasFilter: change.filter !== undefined }
+      this.#session.link.write('resubscribe', { request, subscription: this.#id, prefetch, ...filter })
+    })
+    this.#options = { ...this.#options, ...change }
+  }
+
+  /** Acks everything handed out up to this message, itself included, that is not settled yet. On its way at once, as `ack()`. */
+  ackUpTo(message: Message<T>): Promise<void> {
+    // One of an earlier connection has a number that says nothing any more.
+    const isHeld = this.#held.get(message.delivery) === (message as Message)
+    for (const held of isHeld ? [...this.#held.values()] : []) {
+      if (held.delivery < message.delivery) void held.ack()
+    }
+    return message.ack()
   }
 
   /** Messages handed out and not settled. */
@@ -274,7 +300,9 @@ export class Subscription<T = unknown, D = Delivery<T>>
 
   /** @internal The server ended it. */
   cancelled({ code, detail, facts }: Frames['cancelled']): void {
-    this.#fail(refusedError({ code, detail, facts }))
+    // Only the connection has ended, or is about to: the next one subscribes again.
+    if (code === 'shutting-down') this.lost()
+    else this.#fail(refusedError({ code, detail, facts }))
   }
 
   /** @internal The connection is gone, and every lease with it (D6). */

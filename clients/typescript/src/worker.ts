@@ -4,7 +4,7 @@ import type { Queue } from './queue.ts'
 import type { Subscription } from './subscription.ts'
 import { deferred } from './timers.ts'
 
-export interface WorkerOptions<R = never> {
+export interface WorkerOptions<R = never, T = unknown> {
   /** Handlers that run at once. Default 1. */
   readonly concurrency?: number
   /** Messages held at once: those being handled, those that wait, and those whose output is being committed. Default the client's, at least `concurrency`. */
@@ -22,7 +22,7 @@ export interface WorkerOptions<R = never> {
   /** Called for each barrier; nothing behind it is begun until it is done. If it throws, `done` rejects. */
   readonly onBarrier?: (barrier: Barrier) => unknown
   /** Called for each message whose handler, or whose output, failed. Default: the client's event `warning`. */
-  readonly onError?: (error: unknown, message: Message) => void
+  readonly onError?: (error: unknown, message: Message<T>) => void
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: what may be published to it does not matter here
@@ -38,9 +38,9 @@ type ConsumedQueue<T> = Queue<T, any>
 export function worker<T, R>(
   queue: ConsumedQueue<T>,
   handler: (message: Message<T>) => R,
-  options: WorkerOptions<R> = {},
+  options: WorkerOptions<R, T> = {},
 ): Worker<T> {
-  return new Worker<T>(queue, handler, options as WorkerOptions)
+  return new Worker<T>(queue, handler, options as WorkerOptions<never, T>)
 }
 
 /** A running worker. */
@@ -53,7 +53,7 @@ export class Worker<T = unknown> implements AsyncDisposable {
   readonly done: Promise<Barrier | undefined>
   readonly #queue: ConsumedQueue<T>
   readonly #handler: (message: Message<T>) => unknown
-  readonly #options: WorkerOptions
+  readonly #options: WorkerOptions<never, T>
   readonly #subscription: Subscription<T>
   readonly #concurrency: number
   #running = 0
@@ -64,7 +64,7 @@ export class Worker<T = unknown> implements AsyncDisposable {
   #releasedBefore: Barrier | undefined
 
   /** @internal */
-  constructor(queue: ConsumedQueue<T>, handler: (message: Message<T>) => unknown, options: WorkerOptions) {
+  constructor(queue: ConsumedQueue<T>, handler: (message: Message<T>) => unknown, options: WorkerOptions<never, T>) {
     const { concurrency = 1, prefetch, leaseMs, filter } = options
     this.#queue = queue
     this.#handler = handler

@@ -17,6 +17,8 @@ import { FLAG_BITS, type RowInfo } from '../rows.ts'
  *      5 first:u48                       settled messages of the row that begins there
  *      6 first:u48 count:u32 batch:u48 at:u48 bodyBytes:u32 flags:u8   row of messages
  *      7 first:u48                       messages of that row that were delivered and came back
+ *      8 sequence:u48                    party of a barrier that waits for others
+ *      9 id:utf8                         message id inside the dedupe window
  *
  * So reading a queue from front to back gives the order of a restore, and the key of a plain row of messages says all
  * that a restart must know of it.
@@ -37,6 +39,8 @@ export const PRODUCER = 4
 export const SETTLED = 5
 export const MESSAGES = 6
 export const RETURNED = 7
+export const PARTY = 8
+export const SEEN = 9
 export type Kind =
   | typeof COUNTS
   | typeof BARRIER
@@ -45,6 +49,8 @@ export type Kind =
   | typeof SETTLED
   | typeof MESSAGES
   | typeof RETURNED
+  | typeof PARTY
+  | typeof SEEN
 
 /** Flag in the key of a row of messages: its value says more of them (`runs`). */
 export const HAS_RUNS = 1
@@ -87,9 +93,17 @@ export function numberOf(key: Uint8Array): number {
 }
 
 export function producerKey(queue: QueueId, producer: string): Uint8Array {
-  const name = Buffer.from(producer)
+  return namedKey(queue, PRODUCER, producer)
+}
+
+export function seenKey(queue: QueueId, id: string): Uint8Array {
+  return namedKey(queue, SEEN, id)
+}
+
+function namedKey(queue: QueueId, kind: Kind, text: string): Uint8Array {
+  const name = Buffer.from(text)
   const key = queuePrefix(OF_QUEUE, queue, QUEUE_HEAD + name.length)
-  key[5] = PRODUCER
+  key[5] = kind
   name.copy(key, QUEUE_HEAD)
   return key
 }
@@ -122,7 +136,10 @@ export function readMessagesKey(key: Uint8Array): RowInfo | undefined {
 export function describeKey(key: Uint8Array): string {
   const name = key[0] === OF_QUEUE ? KIND_NAMES[key[5] ?? 0] : GROUP_NAMES[key[0] ?? 0]
   const queue = key.length > 4 ? ` of queue ${queueOf(key)}` : ''
-  const number = key[0] === OF_QUEUE && key[5] !== PRODUCER && key.length >= QUEUE_HEAD + 6 ? ` ${numberOf(key)}` : ''
+  const number =
+    key[0] === OF_QUEUE && key[5] !== PRODUCER && key[5] !== SEEN && key.length >= QUEUE_HEAD + 6
+      ? ` ${numberOf(key)}`
+      : ''
   return `${name ?? 'an unknown row'}${number}${queue} (key ${Buffer.from(key).toString('hex')})`
 }
 
@@ -143,6 +160,8 @@ const KIND_NAMES = [
   'the settled messages of row',
   'message row',
   'the returned messages of row',
+  'party',
+  'a message id',
 ]
 
 /** Everything of a queue but its definition, or all of one kind. */

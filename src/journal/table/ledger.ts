@@ -216,12 +216,12 @@ export class Ledger {
   }
 
   #move(fact: FactOf<'moved'>): void {
-    const { queue, sequence, to, toSequence, toBatch, at, origin } = fact
+    const { queue, sequence, to, toSequence, toBatch, at, run } = fact
     const row = this.row(queue, sequence)
     if (!row) throw new RangeError(`message ${sequence} of queue ${queue} is not there to be moved`)
     const record = recordAt(row.bytes, sequence - row.first)
     if (!record) throw damaged(numberedKey(queue, SETTLED, row.first), `ends before message ${sequence}`)
-    const runs = [{ count: 1, origin }]
+    const runs = Object.keys(run).length === 1 ? undefined : [run]
     this.#add(to, infoOf({ first: toSequence, count: 1, batch: toBatch, at }, runs, record), record, runs)
     this.#settle(queue, sequence, 1)
   }

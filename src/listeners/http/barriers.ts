@@ -1,16 +1,22 @@
-import { BARRIER_BODY_BYTES_MAX, type BarrierProperties, type MessageProperties } from '@sluice/protocol'
-import type { BarrierRecord, Refusal } from '../../engine/peer.ts'
+import {
+  BARRIER_BODY_BYTES_MAX,
+  BARRIER_FORWARDS_MAX,
+  BARRIER_PARTIES_MAX,
+  type BarrierProperties,
+  type MessageProperties,
+} from '@sluice/protocol'
+import type { BarrierRecord, BarrierView, BatchRest, Refusal } from '../../engine/peer.ts'
 import { contentEncoding, readBody } from './body.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { present } from './message-json.ts'
+import { readPage } from './pages.ts'
 import { accepted, badRequest, isRefusal, Problem } from './problem.ts'
 import { readPropertyHeaders } from './property-headers.ts'
 import { publishOne } from './publish.ts'
 import type { Route } from './routes.ts'
-import { showBarrier, showHoldout, showRecord } from './views.ts'
+import { showBarrier, showBarrierInList, showHoldout, showRecord } from './views.ts'
 
-const HOLDOUTS_DEFAULT = 100
-const HOLDOUTS_MAX = 1_000
+const RESTS: readonly BatchRest[] = ['carry', 'dead-letter', 'drop']
 
 export const BARRIER_ROUTES: readonly Route[] = [
   {
@@ -41,12 +47,26 @@ export const BARRIER_ROUTES: readonly Route[] = [
     statuses: [200, 400, 404],
     handle: holdouts,
   },
+  {
+    method: 'POST',
+    path: '/v1/queues/{queue}/barriers/{barrier}/cancel',
+    summary: 'End the batch of a barrier early, as cancelled',
+    statuses: [200, 400, 404, 409, 503],
+    handle: cancel,
+  },
+  {
+    method: 'POST',
+    path: '/v1/queues/{queue}/barriers/{barrier}/extend',
+    summary: 'Give a barrier a new deadline: so long from now',
+    statuses: [200, 400, 404, 409, 503],
+    handle: extend,
+  },
 ]
 
 function list({ connection, path, query }: Exchange): Reply {
   query.end()
   const barriers = accepted(connection.peer.barriers(path['queue']!))
-  return { status: 200, json: { barriers: barriers.map(showBarrier) } }
+  return { status: 200, json: { barriers: barriers.map(showBarrierInList) } }
 }
 
 async function publish(exchange: Exchange): Promise<Reply> {
@@ -54,12 +74,12 @@ async function publish(exchange: Exchange): Promise<Reply> {
   const { properties: given, contentType, messageId } = readPropertyHeaders(request)
   if (given.barrier !== undefined)
     throw badRequest('the name of the barrier is the parameter name here', { header: 'sluice-barrier' })
-  const forward = query.texts('forward')
+  const forward = query.filledTexts('forward', BARRIER_FORWARDS_MAX)
   const barrier = present<BarrierProperties>({
     name: query.text('name'),
     deadlineMs: query.durationMs('deadline'),
-    rest: query.oneOf('rest', ['carry', 'dead-letter', 'drop']),
-    parties: query.integer('parties', { min: 1, max: Number.MAX_SAFE_INTEGER }),
+    rest: query.oneOf('rest', RESTS),
+    parties: query.integer('parties', { min: 1, max: BARRIER_PARTIES_MAX }),
     party: query.text('party'),
     forward: forward.length === 0 ? undefined : forward,
   })
@@ -95,10 +115,28 @@ async function show({ connection, path, query }: Exchange): Promise<Reply> {
 
 function holdouts({ connection, path, query }: Exchange): Reply {
   const { queue, barrier } = path as { queue: string; barrier: string }
-  const after = query.integer('after', { min: 0, max: Number.MAX_SAFE_INTEGER })
-  const limit = query.integer('limit', { min: 1, max: HOLDOUTS_MAX }) ?? HOLDOUTS_DEFAULT
+  const page = readPage(query)
   query.end()
-  const page = { limit, ...(after === undefined ? {} : { after }) }
   const found = accepted(connection.peer.holdouts(queue, barrier, page))
   return { status: 200, json: { holdouts: found.map(showHoldout) } }
+}
+
+async function cancel({ connection, path, query }: Exchange): Promise<Reply> {
+  const { queue, barrier } = path as { queue: string; barrier: string }
+  const rest = query.oneOf('rest', RESTS)
+  query.end()
+  const view = await connection.ask<BarrierView | Refusal>((peer, answered) =>
+    peer.cancelBarrier(queue, barrier, rest, answered),
+  )
+  return { status: 200, json: showBarrier(accepted(view)) }
+}
+
+async function extend({ connection, path, query }: Exchange): Promise<Reply> {
+  const { queue, barrier } = path as { queue: string; barrier: string }
+  const deadlineMs = query.needed('deadline', query.durationMs('deadline'))
+  query.end()
+  const view = await connection.ask<BarrierView | Refusal>((peer, answered) =>
+    peer.extendBarrier(queue, barrier, deadlineMs, answered),
+  )
+  return { status: 200, json: showBarrier(accepted(view)) }
 }

@@ -94,6 +94,14 @@ export class Connection implements Outbox {
     })
   }
 
+  /** Waits for the answer of a command that cannot be taken back: it is carried out even if the client hangs up. */
+  ask<T>(start: (peer: Peer, answered: (answer: T) => void) => void): Promise<T> {
+    return this.wait((peer, answered) => {
+      start(peer, answered)
+      return undefined
+    })
+  }
+
   /**
    * Comes back when publishes are taken: at once, or within some seconds.
    *

@@ -133,13 +133,12 @@ async function settle(exchange: Exchange, { count, read }: Settling): Promise<Re
   const deliveries = readTokens(command)
   const carried = how.kind === 'ack' ? readCarried(command, exchange) : undefined
   command.end()
-  const answer = await connection.wait<SettleAnswer>((peer, answered) => {
+  const answer = await connection.ask<SettleAnswer>((peer, answered) =>
     peer.settleTokens(
       { queue: path['queue']!, deliveries, how, ...(carried && { publish: carried.messages }) },
       answered,
-    )
-    return undefined
-  })
+    ),
+  )
   const results = answer.results.flatMap(range => Array.from({ length: range.count }, () => range.result))
   const shown = results.map((result, index) => ({ sequence: deliveries[index]?.sequence, result }))
   if (answer.refusal !== undefined) throw Problem.of(answer.refusal, { results: shown })
@@ -213,18 +212,18 @@ function readCarried(command: JsonObject, { connection }: Exchange): Carried | u
   return { messages, places: answers => inOrder(answers, order) }
 }
 
-/** Answers count the messages queue by queue; `order` has the place of each in the request. */
+/**
+ * The answers come queue by queue, in the order of the messages; `order` has the place of each in the request. Their
+ * indexes begin anew with each queue, and say nothing here.
+ */
 function inOrder(answers: readonly PublishAnswer[], order: readonly number[]): readonly object[] {
+  const each = answers.flatMap(answer => Array.from({ length: answer.count }, (_, i) => showAnswer(answer, i)))
   const places: object[] = []
-  for (const answer of answers) {
-    for (let i = 0; i < answer.count; i++) {
-      const place = order[answer.index + i]
-      if (place === undefined) continue
-      places[place] =
-        'refusal' in answer
-          ? { code: answer.refusal.code, detail: answer.refusal.detail }
-          : { sequence: answer.sequence + i, duplicate: answer.duplicate }
-    }
-  }
+  for (const [index, place] of order.entries()) places[place] = each[index] ?? {}
   return places
+}
+
+function showAnswer(answer: PublishAnswer, i: number): object {
+  if ('refusal' in answer) return { code: answer.refusal.code, detail: answer.refusal.detail }
+  return { sequence: answer.sequence + i, duplicate: answer.duplicate }
 }

@@ -26,6 +26,8 @@ export interface LinesOptions {
   readonly queue: string
   readonly confirm: 'durable' | 'accepted'
   readonly atomic: boolean
+  /** Lines are told from those that came before by their message id; each must have one. */
+  readonly dedupe: boolean
   /** Lines are messages in JSON (message-json.ts), not bodies. */
   readonly envelope: boolean
   /** Of every line; an envelope's own go first. */
@@ -59,6 +61,7 @@ export class LinesPublish {
   #unansweredBytes = 0
   #failure: unknown
   #accepted = 0
+  #duplicates = 0
   #firstSequence = Number.POSITIVE_INFINITY
   #lastSequence = Number.NEGATIVE_INFINITY
   readonly #refused: RefusedLine[] = []
@@ -145,6 +148,9 @@ export class LinesPublish {
     const object = parseJsonObject(line)
     const { body, properties } = readMessage(object)
     object.end()
+    if (this.#options.dedupe && properties.messageId === undefined) {
+      throw new Problem('invalid-message', 'with dedupe every line needs a message_id', { field: 'message_id' })
+    }
     if (body.length > messageMax) throw messageTooLarge(messageMax)
     return { body, properties: { ...this.#properties, ...properties } }
   }
@@ -166,11 +172,11 @@ export class LinesPublish {
   #publish(): void {
     if (this.#lines.length === 0) return
     const lines = this.#lines
-    const { queue, confirm, atomic } = this.#options
+    const { queue, confirm, atomic, dedupe } = this.#options
     const bytes = this.#writer.take()
     this.#lines = []
     this.#unansweredBytes += bytes.length
-    const answered = publishAll(this.#exchange, { queue, bytes, count: lines.length, confirm, atomic })
+    const answered = publishAll(this.#exchange, { queue, bytes, count: lines.length, confirm, atomic, dedupe })
       .then(answers => this.#count(answers, lines))
       .catch(error => {
         this.#failure ??= error
@@ -196,6 +202,7 @@ export class LinesPublish {
         for (const line of lines.slice(answer.index, answer.index + answer.count)) this.#refuse(line, answer.refusal)
       } else {
         this.#accepted += answer.count
+        if (answer.duplicate) this.#duplicates += answer.count
         this.#firstSequence = Math.min(this.#firstSequence, answer.sequence)
         this.#lastSequence = Math.max(this.#lastSequence, answer.sequence + answer.count - 1)
       }
@@ -208,7 +215,7 @@ export class LinesPublish {
   }
 
   #reply(): Reply {
-    if (this.#refusedCount === 0) return { status: 201, json: { count: this.#accepted, ...this.#sequences() } }
+    if (this.#refusedCount === 0) return { status: 201, json: { count: this.#accepted, ...this.#places() } }
     const lines = this.#refusedCount === 1 ? '1 line was' : `${this.#refusedCount} lines were`
     const rest = this.#options.atomic ? 'nothing is kept' : 'the others are kept'
     throw new Problem('lines-refused', `${lines} refused; ${rest}`, this.#facts())
@@ -216,13 +223,18 @@ export class LinesPublish {
 
   #facts(): ProblemFacts {
     this.#refused.sort((a, b) => a.line - b.line)
-    return { accepted: this.#accepted, ...this.#sequences(), refused_count: this.#refusedCount, refused: this.#refused }
+    return { accepted: this.#accepted, ...this.#places(), refused_count: this.#refusedCount, refused: this.#refused }
   }
 
   /** Of everything that was accepted: a file sent again gets the numbers of the first time. */
-  #sequences(): object {
+  #places(): object {
     const none = this.#accepted === 0
-    return { first_sequence: none ? null : this.#firstSequence, last_sequence: none ? null : this.#lastSequence }
+    return {
+      first_sequence: none ? null : this.#firstSequence,
+      last_sequence: none ? null : this.#lastSequence,
+      // Among those accepted; told whenever there can be some.
+      duplicates: this.#options.dedupe || this.#duplicates > 0 ? this.#duplicates : undefined,
+    }
   }
 }
 

@@ -1,5 +1,11 @@
 import { isUtf8 } from 'node:buffer'
-import type { BarrierProperties, HeaderValue, MessageProperties } from '@sluice/protocol'
+import {
+  BARRIER_FORWARDS_MAX,
+  BARRIER_PARTIES_MAX,
+  type BarrierProperties,
+  type HeaderValue,
+  type MessageProperties,
+} from '@sluice/protocol'
 import { formatDuration } from '../../engine/units.ts'
 import type { JsonObject } from './json.ts'
 
@@ -11,8 +17,6 @@ import type { JsonObject } from './json.ts'
  *
  * Durations are texts such as "30s". A header is a text, a number, true, false, or bytes as {"base64": "…"}.
  */
-
-const FORWARDS_MAX = 64
 
 /** Types whose bodies are text, though their names do not begin with `text/`. */
 const TEXT_TYPES =
@@ -103,9 +107,9 @@ function readBarrier(object: JsonObject | undefined): BarrierProperties | undefi
     name: object.text('name'),
     deadlineMs: object.durationMs('deadline'),
     rest: object.oneOf('rest', ['carry', 'dead-letter', 'drop']),
-    parties: object.integer('parties', { min: 1, max: Number.MAX_SAFE_INTEGER }),
+    parties: object.integer('parties', { min: 1, max: BARRIER_PARTIES_MAX }),
     party: object.text('party'),
-    forward: object.texts('forward', FORWARDS_MAX),
+    forward: object.texts('forward', BARRIER_FORWARDS_MAX),
   })
   object.end()
   return barrier

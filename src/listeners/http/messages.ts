@@ -68,6 +68,10 @@ function publishLines(exchange: Exchange, given: HeaderProperties, profile: stri
   }
   const confirm = query.oneOf('confirm', ['durable', 'accepted']) ?? 'durable'
   const atomic = query.boolean('atomic') ?? false
+  const dedupe = query.boolean('dedupe') ?? false
+  if (dedupe && profile !== 'envelope') {
+    throw badRequest('dedupe goes by message_id, which only lines of profile=envelope have', { parameter: 'dedupe' })
+  }
   query.end()
   const isPacked = contentEncoding(exchange, ['gzip']) === 'gzip'
   const chunks = readChunks(exchange)
@@ -75,6 +79,7 @@ function publishLines(exchange: Exchange, given: HeaderProperties, profile: stri
     queue: path['queue']!,
     confirm,
     atomic,
+    dedupe,
     envelope: profile === 'envelope',
     properties: given.properties,
   })

@@ -42,6 +42,19 @@ export class Parameters {
     return values
   }
 
+  /** The same, none of them empty. */
+  filledTexts(name: string, countMax: number): readonly string[] {
+    const values = this.texts(name)
+    if (values.includes('')) throw badRequest(`${name} is empty`, { parameter: name })
+    if (values.length > countMax) {
+      throw badRequest(`${name} is given ${values.length} times, at most ${countMax} are allowed`, {
+        parameter: name,
+        limit: countMax,
+      })
+    }
+    return values
+  }
+
   /** Strict: `true` or `false`. */
   boolean(name: string): boolean | undefined {
     const value = this.oneOf(name, ['true', 'false'])
@@ -75,6 +88,12 @@ export class Parameters {
       throw badRequest(`${name} is ${value}, at least ${min} is needed`, { parameter: name, limit: min })
     }
     return ms
+  }
+
+  /** @returns the value. @throws Problem when there is none. */
+  needed<T>(name: string, value: T | undefined): T {
+    if (value === undefined) throw badRequest(`${name} is missing`, { parameter: name })
+    return value
   }
 
   /** Refuses what has not been read. */

@@ -6,6 +6,7 @@ import type { Reply } from './exchange.ts'
 /** What only this listener says no to. */
 type HttpCode =
   | 'no-such-route'
+  | 'no-such-message'
   | 'method-not-allowed'
   | 'unsupported-media-type'
   | 'request-too-large'
@@ -27,6 +28,7 @@ export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'no-such-queue': 404,
   'no-such-barrier': 404,
   'queue-deleted': 404,
+  'no-such-message': 404,
   'no-such-route': 404,
   'method-not-allowed': 405,
   'request-timeout': 408,
@@ -37,6 +39,7 @@ export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'lease-lost': 409,
   'already-settled': 409,
   'producer-taken-over': 409,
+  'protocol-error': 400,
   'message-too-large': 413,
   'request-too-large': 413,
   'unsupported-media-type': 415,

@@ -22,11 +22,32 @@ export const QUEUE_ROUTES: readonly Route[] = [
     handle: declare,
   },
   {
+    method: 'PATCH',
+    path: '/v1/queues/{queue}',
+    summary: 'Change options of a queue, as JSON; those not given stay',
+    statuses: [200, 400, 404, 408, 409, 413, 415, 422, 503],
+    handle: update,
+  },
+  {
     method: 'DELETE',
     path: '/v1/queues/{queue}',
     summary: 'Delete a queue and all that is in it',
     statuses: [204, 400, 404, 409, 503],
     handle: remove,
+  },
+  {
+    method: 'POST',
+    path: '/v1/queues/{queue}/pause',
+    summary: 'Stop deliveries and barrier releases, also over a restart',
+    statuses: [200, 400, 404, 503],
+    handle: exchange => pause(exchange, true),
+  },
+  {
+    method: 'POST',
+    path: '/v1/queues/{queue}/resume',
+    summary: 'Let deliveries and barrier releases go on',
+    statuses: [200, 400, 404, 503],
+    handle: exchange => pause(exchange, false),
   },
 ]
 
@@ -44,20 +65,35 @@ function show({ connection, path, query }: Exchange): Reply {
 async function declare(exchange: Exchange): Promise<Reply> {
   exchange.query.end()
   const options = (await readCommand(exchange)).rest()
-  const answer = await exchange.connection.wait<{ created: boolean; queue: QueueView } | Refusal>((peer, answered) => {
-    peer.declare(exchange.path['queue']!, options, answered)
-    return undefined
-  })
+  const answer = await exchange.connection.ask<{ created: boolean; queue: QueueView } | Refusal>((peer, answered) =>
+    peer.declare(exchange.path['queue']!, options, answered),
+  )
   const { created, queue } = accepted(answer)
   return { status: created ? 201 : 200, json: showQueue(queue) }
 }
 
+async function update(exchange: Exchange): Promise<Reply> {
+  exchange.query.end()
+  const options = (await readCommand(exchange)).rest()
+  const queue = await exchange.connection.ask<QueueView | Refusal>((peer, answered) =>
+    peer.update(exchange.path['queue']!, options, answered),
+  )
+  return { status: 200, json: showQueue(accepted(queue)) }
+}
+
+async function pause({ connection, path, query }: Exchange, isPaused: boolean): Promise<Reply> {
+  query.end()
+  const queue = await connection.ask<QueueView | Refusal>((peer, answered) =>
+    peer.pause(path['queue']!, isPaused, answered),
+  )
+  return { status: 200, json: showQueue(accepted(queue)) }
+}
+
 async function remove({ connection, path, query }: Exchange): Promise<Reply> {
   query.end()
-  const refusal = await connection.wait<Refusal | undefined>((peer, answered) => {
-    peer.deleteQueue(path['queue']!, answered)
-    return undefined
-  })
+  const refusal = await connection.ask<Refusal | undefined>((peer, answered) =>
+    peer.deleteQueue(path['queue']!, answered),
+  )
   if (refusal !== undefined) throw Problem.of(refusal)
   return { status: 204 }
 }

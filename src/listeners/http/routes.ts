@@ -1,4 +1,6 @@
 import { BARRIER_ROUTES } from './barriers.ts'
+import { CONTENT_ROUTES } from './contents.ts'
+import { DEAD_LETTER_ROUTES } from './dead-letters.ts'
 import { DELIVERY_ROUTES } from './deliveries.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { FILTER_ROUTES } from './filters.ts'
@@ -8,7 +10,7 @@ import { QUEUE_ROUTES } from './queues.ts'
 
 /** One thing that can be asked for. Throws a Problem for every answer that is no success. */
 export interface Route {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE'
   /** Names in braces stand for one segment each. */
   readonly path: string
   readonly summary: string
@@ -21,8 +23,10 @@ export const ROUTES: readonly Route[] = [
   ...HEALTH_ROUTES,
   ...QUEUE_ROUTES,
   ...MESSAGE_ROUTES,
+  ...CONTENT_ROUTES,
   ...DELIVERY_ROUTES,
   ...BARRIER_ROUTES,
+  ...DEAD_LETTER_ROUTES,
   ...FILTER_ROUTES,
 ]
 

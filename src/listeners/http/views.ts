@@ -1,10 +1,11 @@
-import { decodeMessage } from '@sluice/protocol'
+import { decodeMessage, MessageCursor } from '@sluice/protocol'
 import type {
   BarrierRecord,
   BarrierView,
   BatchStats,
   DeadLetterOrigin,
   Holdout,
+  MessageView,
   Progress,
   QueueOptions,
   QueueView,
@@ -35,17 +36,27 @@ export function showQueue(queue: QueueView): object {
   }
 }
 
-/** A waiting barrier, or a released one with its record. */
-export function showBarrier({ name, sequence, batch, state, publishedAt, progress, record }: BarrierView): object {
+/** A barrier whose parties gather, a waiting one, or a released one with its record. */
+export function showBarrier(barrier: BarrierView): object {
+  const { name, sequence, batch, state, publishedAt, progress, deadlineAt, parties, record } = barrier
   return {
     state,
     name,
     sequence,
     batch,
     published_at: time(publishedAt),
+    deadline_at: time(deadlineAt),
     progress: showProgress(progress),
+    parties: parties === undefined ? undefined : showParties(parties),
     ...(record === undefined ? {} : showRecord(record)),
   }
+}
+
+/** Without what the parties said: in a list that could be a thousand times 1 MiB. */
+export function showBarrierInList(barrier: BarrierView): object {
+  const { record } = barrier
+  const parties = record?.parties === undefined ? {} : { parties: showParties(record.parties) }
+  return { ...showBarrier(barrier), ...parties }
 }
 
 export function showRecord(record: BarrierRecord): object {
@@ -58,16 +69,69 @@ export function showRecord(record: BarrierRecord): object {
     stats: showStats(record.stats),
     published_at: time(record.publishedAt),
     released_at: time(record.releasedAt),
+    batches: record.batches?.map(showSummary),
+    parties: record.parties === undefined ? undefined : showParties(record.parties, record.parties.bytes),
     ...showMessage(properties, body),
   }
 }
 
-export function showHoldout({ sequence, state, reason, attempt, holder, leaseAgeMs }: Holdout): object {
-  return { sequence, state, reason, attempt, holder, lease_age_ms: leaseAgeMs }
+/** Who came and how many are missing; of a record also what each of them said. */
+function showParties({ count, arrived }: { count: number; arrived: readonly string[] }, bytes?: Uint8Array): object {
+  return {
+    count,
+    missing: Math.max(0, count - arrived.length),
+    arrived,
+    messages: bytes === undefined ? undefined : showPartyMessages(arrived, bytes),
+  }
 }
 
-export function showOrigin({ queue, sequence, batch, attempts, deadAt, reason, detail }: DeadLetterOrigin): object {
-  return { queue, sequence, batch, attempts, dead_at: time(deadAt), reason, detail }
+function showPartyMessages(arrived: readonly string[], bytes: Uint8Array): readonly object[] {
+  const cursor = new MessageCursor().open(bytes)
+  return arrived.flatMap(party =>
+    cursor.next() ? [{ party, ...showMessage(cursor.properties(), cursor.body()) }] : [],
+  )
+}
+
+function showSummary({ stats, ...summary }: NonNullable<BarrierRecord['batches']>[number]): object {
+  return { ...summary, stats: stats === undefined ? undefined : showStats(stats) }
+}
+
+/** As it stands in its queue. */
+export function showMessageView(message: MessageView): object {
+  const { properties, body } = decodeMessage(message.bytes)
+  return {
+    sequence: message.sequence,
+    batch: message.batch,
+    state: message.state,
+    attempts: message.attempts,
+    redelivered: message.redelivered,
+    published_at: time(message.publishedAt),
+    due_at: time(message.dueAt),
+    expires_at: time(message.expiresAt),
+    holder: message.holder,
+    lease_age_ms: message.leaseAgeMs,
+    origin: message.origin === undefined ? undefined : showOrigin(message.origin),
+    ...showMessage(properties, body),
+  }
+}
+
+export function showHoldout(holdout: Holdout): object {
+  const { sequence, state, reason, attempt, holder, leaseAgeMs, deadLetter } = holdout
+  return { sequence, state, reason, attempt, holder, lease_age_ms: leaseAgeMs, dead_letter: deadLetter }
+}
+
+export function showOrigin(origin: DeadLetterOrigin): object {
+  const { queue, sequence, batch, attempts, publishedAt, deadAt, reason, detail } = origin
+  return {
+    queue,
+    sequence,
+    batch,
+    attempts,
+    published_at: time(publishedAt),
+    dead_at: time(deadAt),
+    reason,
+    detail,
+  }
 }
 
 function showProgress({ published, acked, leased, ready, delayed, dead, ratePerSecond, etaMs }: Progress): object {
@@ -90,18 +154,18 @@ function showOptions(options: QueueOptions): object {
     filter: ['filter', options.filter],
     priority: ['priority', options.priority],
     group: ['group', options.group],
-    leaseMs: ['lease', duration(options.leaseMs)],
+    leaseMs: ['lease', orNone(options.leaseMs, formatDuration)],
     acks: ['acks', options.acks],
     prefetchMax: ['prefetch_max', options.prefetchMax],
     prefetchBytes: ['prefetch_bytes', formatSize(options.prefetchBytes)],
-    unackedMax: ['unacked_max', options.unackedMax],
+    unackedMax: ['unacked_max', orNone(options.unackedMax)],
     fairness: ['fairness', options.fairness],
-    deliveriesMax: ['deliveries_max', options.deliveriesMax],
+    deliveriesMax: ['deliveries_max', orNone(options.deliveriesMax)],
     retryDelay: ['retry_delay', showRetryDelay(options.retryDelay)],
     deadLetter: ['dead_letter', options.deadLetter],
-    expirationMs: ['expiration', duration(options.expirationMs)],
-    messagesMax: ['messages_max', options.messagesMax],
-    bytesMax: ['bytes_max', options.bytesMax === undefined ? undefined : formatSize(options.bytesMax)],
+    expirationMs: ['expiration', orNone(options.expirationMs, formatDuration)],
+    messagesMax: ['messages_max', orNone(options.messagesMax)],
+    bytesMax: ['bytes_max', orNone(options.bytesMax, formatSize)],
     overflow: ['overflow', options.overflow],
     dedupeWindowMs: ['dedupe_window', formatDuration(options.dedupeWindowMs)],
     dedupeMax: ['dedupe_max', options.dedupeMax],
@@ -109,14 +173,15 @@ function showOptions(options: QueueOptions): object {
   return Object.fromEntries(Object.values(shown))
 }
 
-/** As a duration where it says all. */
+/** As a duration where it says all; without `max` there is none. */
 function showRetryDelay({ baseMs, factor, maxMs, jitter }: QueueOptions['retryDelay']): unknown {
-  if (factor === 1 && !jitter) return formatDuration(baseMs)
-  return { base: formatDuration(baseMs), factor, max: formatDuration(maxMs), jitter }
+  const isBounded = maxMs < Number.MAX_SAFE_INTEGER
+  if (factor === 1 && !jitter && !isBounded) return formatDuration(baseMs)
+  return { base: formatDuration(baseMs), factor, max: isBounded ? formatDuration(maxMs) : undefined, jitter }
 }
 
-function duration(ms: number | undefined): string | undefined {
-  return ms === undefined ? undefined : formatDuration(ms)
+function orNone<T>(value: T | undefined, format: (value: T) => unknown = same => same): unknown {
+  return value === undefined ? 'none' : format(value)
 }
 
 function time(at: number | undefined): string | undefined {

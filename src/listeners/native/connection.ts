@@ -17,16 +17,15 @@ import {
   ProtocolError,
   PUBLISH_WINDOW_BYTES_DEFAULT,
   SUBSCRIPTIONS_MAX,
-  toSnakeCase,
   utf8Length,
 } from '@sluice/protocol'
 import type { BarrierDelivery, Delivery, Engine, Outbox, Peer, SubscriptionId } from '../../engine/peer.ts'
-import { recordMap } from './methods.ts'
 import { type NativeClock, type NativeSocket, Outgoing } from './outgoing.ts'
 import { Publishing } from './publishing.ts'
 import { closeCode, isRefusal, refusalFields, type WireRefusal } from './refusals.ts'
 import { Requests } from './requests.ts'
 import { settleCommand, settledFields } from './settling.ts'
+import { originMap, recordMap } from './views.ts'
 
 export interface NativeConnectionOptions {
   readonly engine: Engine
@@ -45,6 +44,10 @@ export interface NativeConnectionOptions {
   /** The hello is accepted. */
   readonly welcomed?: (heartbeatMs: number) => void
 }
+
+const NO_PRODUCER: WireRefusal = { code: 'not-allowed', detail: 'the hello named no producer' }
+/** Frames that are as large as the messages in them. */
+const WITH_MESSAGES: ReadonlySet<FrameName> = new Set(['publish', 'publishAtomic', 'settle'] as const)
 
 /** Largest WebSocket message a client may send, in bytes. */
 export function payloadBytesMax(engine: Engine): number {
@@ -139,7 +142,7 @@ export class NativeConnection {
 
   readonly #frameBytesMax = (name: FrameName): number => {
     if (this.#peer === undefined) return HELLO_FRAME_BYTES_MAX
-    return name === 'publish' || name === 'settle' ? payloadBytesMax(this.#options.engine) : FRAME_OVERHEAD_BYTES_MAX
+    return WITH_MESSAGES.has(name) ? payloadBytesMax(this.#options.engine) : FRAME_OVERHEAD_BYTES_MAX
   }
 
   #take(frame: FrameFrom<'client'>): void {
@@ -153,6 +156,9 @@ export class NativeConnection {
     switch (frame.name) {
       case 'publish':
         this.#publish(peer, frame.fields)
+        break
+      case 'publishAtomic':
+        this.#publishAtomic(peer, frame.fields)
         break
       case 'subscribe':
         this.#subscribe(peer, frame.fields)
@@ -213,7 +219,12 @@ export class NativeConnection {
 
   #publish(peer: Peer, frame: Frames['publish']): void {
     if (this.#mayPublish) this.#publishing?.publish(peer, frame)
-    else this.#publishing?.refuse(frame, { code: 'not-allowed', detail: 'the hello named no producer' })
+    else this.#publishing?.refuse(frame, NO_PRODUCER)
+  }
+
+  #publishAtomic(peer: Peer, frame: Frames['publishAtomic']): void {
+    if (this.#mayPublish) this.#publishing?.publishAtomic(peer, frame)
+    else for (const part of frame.parts) this.#publishing?.refuse(part, NO_PRODUCER)
   }
 
   #subscribe(peer: Peer, frame: Frames['subscribe']): void {
@@ -289,7 +300,7 @@ export class NativeConnection {
   }
 
   #deliver({ subscription, delivery, sequence, count, batch, attempt, redelivered, origin, bytes }: Delivery): void {
-    const from = origin === undefined ? null : toSnakeCase(origin)
+    const from = origin === undefined ? null : originMap(origin)
     const place = { subscription, delivery, sequence, count, batch }
     this.#out.frame('deliver', { ...place, attempt, redelivered, origin: from, messages: bytes })
   }

@@ -3,6 +3,11 @@ import { ProtocolError, PUBLISH_WINDOW_BYTES_DEFAULT } from '@sluice/protocol'
 /** A peer that ignores its credit for so many queues is none of ours. */
 const REFUSED_QUEUES_MAX = 1_000
 
+interface Numbered {
+  readonly queue: string
+  readonly number: number
+}
+
 /**
  * What a peer may publish, in bytes since the connection began: as much as was answered, plus a window (R5). So at most
  * a window, and the frame that went beyond it, waits for the disk, however fast the peer sends.
@@ -26,19 +31,28 @@ export class PublishCredit {
     return this.#granted
   }
 
-  /** A publish came. @returns whether it may be carried out; `answered` must follow either way. */
-  take(queue: string, number: number, size: number): boolean {
+  /**
+   * A publish came, to one queue or, an atomic one, to several: then to all of them or to none.
+   *
+   * @param size bytes of all parts
+   * @returns whether it may be carried out; `answered` must follow either way.
+   */
+  take(parts: readonly Numbered[], size: number): boolean {
     const isGranted = this.#sent < this.#granted
     this.#sent += size
-    const refusedFrom = this.#refusedFrom.get(queue)
-    if (isGranted && (refusedFrom === undefined || number <= refusedFrom)) {
-      if (refusedFrom !== undefined) this.#refusedFrom.delete(queue)
+    if (isGranted && parts.every(part => this.#isInTurn(part))) {
+      for (const { queue } of parts) this.#refusedFrom.delete(queue)
       return true
     }
-    if (refusedFrom === undefined) this.#refusedFrom.set(queue, number)
+    for (const { queue, number } of parts) if (!this.#refusedFrom.has(queue)) this.#refusedFrom.set(queue, number)
     if (this.#refusedFrom.size > REFUSED_QUEUES_MAX)
       throw new ProtocolError('publishes keep coming without being granted')
     return false
+  }
+
+  #isInTurn({ queue, number }: Numbered): boolean {
+    const refusedFrom = this.#refusedFrom.get(queue)
+    return refusedFrom === undefined || number <= refusedFrom
   }
 
   answered(size: number): void {

@@ -1,7 +1,9 @@
-import { toSnakeCase, VALUE_ENTRIES_MAX, type Value, type ValueMap } from '@sluice/protocol'
-import type { BarrierRecord, BarrierView, Peer, QueueOptionsInput, Refusal } from '../../engine/peer.ts'
+import { toSnakeCase, type ValueMap } from '@sluice/protocol'
+import type { Peer, QueueOptionsInput, Refusal } from '../../engine/peer.ts'
+import { OPERATING } from './operating.ts'
 import type { Params } from './params.ts'
 import { isRefusal } from './refusals.ts'
+import { barrierLine, barrierMap, recordWithBody, viewOrRefusal } from './views.ts'
 
 /** Answers a request, at once or later, exactly once. */
 type Answer = (answer: ValueMap | Refusal) => void
@@ -9,14 +11,17 @@ type Answer = (answer: ValueMap | Refusal) => void
 export interface Waiting {
   cancel(): void
 }
-type Method = (peer: Peer, params: Params, answer: Answer) => Waiting | undefined
+export type Method = (peer: Peer, params: Params, answer: Answer) => Waiting | undefined
 
 /** Holdouts in an answer, if the request does not say how many. */
 const HOLDOUTS_DEFAULT = 100
 const HOLDOUTS_MAX = 1_000
+/** Queues in an answer, and barriers: the last ones. */
+const LIST_MAX = 4_096
 
 /** What can be asked by a `request` frame. Each reads all of its params before it does anything; only a wait can be taken back. */
 const METHODS: Readonly<Record<string, Method>> = {
+  ...OPERATING,
   declare(peer, params, answer) {
     const name = params.text('name')
     const options = params.map('options') as QueueOptionsInput
@@ -27,7 +32,7 @@ const METHODS: Readonly<Record<string, Method>> = {
   },
   queues(peer, params, answer) {
     const after = params.optionalText('after')
-    const limit = Math.min(params.optionalUint('limit') ?? VALUE_ENTRIES_MAX, VALUE_ENTRIES_MAX)
+    const limit = Math.min(params.optionalUint('limit') ?? LIST_MAX, LIST_MAX)
     params.end()
     const queues = peer.queues().filter(queue => after === undefined || queue.name > after)
     queues.sort((a, b) => (a.name < b.name ? -1 : 1))
@@ -63,7 +68,7 @@ const METHODS: Readonly<Record<string, Method>> = {
     const queue = params.text('queue')
     params.end()
     const barriers = peer.barriers(queue)
-    answer(isRefusal(barriers) ? barriers : { barriers: barriers.slice(-VALUE_ENTRIES_MAX).map(barrierMap) })
+    answer(isRefusal(barriers) ? barriers : { barriers: barriers.slice(-LIST_MAX).map(barrierLine) })
   },
   holdouts(peer, params, answer) {
     const queue = params.text('queue')
@@ -84,22 +89,4 @@ const METHODS: Readonly<Record<string, Method>> = {
 /** @returns undefined for a method that is not there. */
 export function methodNamed(name: string): Method | undefined {
   return Object.hasOwn(METHODS, name) ? METHODS[name] : undefined
-}
-
-/** As a `barrier` frame shows it; its message travels beside it. */
-export function recordMap({ bytes: _, ...record }: BarrierRecord): ValueMap {
-  return toSnakeCase(record)
-}
-
-function recordWithBody(record: BarrierRecord): ValueMap {
-  return { ...recordMap(record), body: record.bytes }
-}
-
-function barrierMap({ record, ...barrier }: BarrierView): ValueMap {
-  const map = toSnakeCase(barrier)
-  return record === undefined ? map : { ...map, record: recordWithBody(record) as Value }
-}
-
-function viewOrRefusal(view: object): ValueMap | Refusal {
-  return isRefusal(view) ? view : toSnakeCase(view)
 }

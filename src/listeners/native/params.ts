@@ -33,6 +33,22 @@ export class Params {
     throw new InvalidParams(`${name} is not an integer from 0`)
   }
 
+  optionalBool(name: string): boolean | undefined {
+    const value = this.#read(name)
+    if (value === undefined || typeof value === 'boolean') return value
+    throw new InvalidParams(`${name} is neither true nor false`)
+  }
+
+  oneOf<T extends string>(name: string, values: readonly T[]): T {
+    return this.optionalOneOf(name, values) ?? missing(name)
+  }
+
+  optionalOneOf<T extends string>(name: string, values: readonly T[]): T | undefined {
+    const value = this.optionalText(name)
+    if (value === undefined || values.includes(value as T)) return value as T | undefined
+    throw new InvalidParams(`${name} is not one of ${values.join(', ')}`)
+  }
+
   map(name: string): ValueMap {
     const value = this.#read(name) ?? {}
     if (isMap(value)) return value

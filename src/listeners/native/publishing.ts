@@ -1,4 +1,4 @@
-import { type Frames, ProtocolError, PUBLISH_FLAGS } from '@sluice/protocol'
+import { ATOMIC_BYTES_MAX, type Frames, ProtocolError, PUBLISH_FLAGS, type PublishPart } from '@sluice/protocol'
 import type { Engine, Peer, PublishAnswer, PublishCommand } from '../../engine/peer.ts'
 import { PublishCredit } from './credit.ts'
 import type { Outgoing } from './outgoing.ts'
@@ -29,14 +29,9 @@ export class Publishing {
 
   /** The bytes of the messages are handed on as they came, a view of what was received. @throws ProtocolError */
   publish(peer: Peer, frame: Frames['publish']): void {
-    this.#check(frame)
+    this.#check('publish', frame, ALL_FLAGS)
     const { queue, number, count, messages } = frame
-    if (!this.#credit.take(queue, number, messages.length)) {
-      this.#credit.answered(messages.length)
-      const refusal = { code: 'server-busy', detail: this.#pressure.reason || 'more than was granted' } as const
-      this.refuse(frame, refusal)
-      return
-    }
+    if (!this.#isGranted([frame], messages.length)) return
     let unanswered = count
     peer.publish(commandOf(frame), answers => {
       for (const answer of answers) {
@@ -47,7 +42,19 @@ export class Publishing {
     })
   }
 
-  refuse({ queue, number, count }: Frames['publish'], refusal: WireRefusal): void {
+  /** Kept whole or not at all (P4); every part is answered like a publish of its own. @throws ProtocolError */
+  publishAtomic(peer: Peer, { parts }: Frames['publishAtomic']): void {
+    const size = this.#checkAtomic(parts)
+    if (!this.#isGranted(parts, size)) return
+    peer.publishAtomic(parts.map(commandOf), answers => {
+      parts.forEach(({ queue, number }, k) => {
+        for (const answer of answers[k] ?? []) this.#answer(queue, number, answer)
+      })
+      this.#credit.answered(size)
+    })
+  }
+
+  refuse({ queue, number, count }: PublishPart, refusal: WireRefusal): void {
     this.#out.frame('refused', { queue, number, count, ...refusalFields(refusal) })
   }
 
@@ -65,12 +72,41 @@ export class Publishing {
     this.#out.frame('flow', { granted: this.#credit.granted, reason: this.#pressure.on ? this.#pressure.reason : '' })
   }
 
-  #check({ number, count, flags }: Frames['publish']): void {
-    if (number === 0) throw new ProtocolError('publish.number: numbers start at 1')
+  /** What was not granted is refused, and its numbers are not used. */
+  #isGranted(parts: readonly PublishPart[], size: number): boolean {
+    if (this.#credit.take(parts, size)) return true
+    this.#credit.answered(size)
+    const refusal = { code: 'server-busy', detail: this.#pressure.reason || 'more than was granted' } as const
+    for (const part of parts) this.refuse(part, refusal)
+    return false
+  }
+
+  #check(frame: string, { number, count, flags }: PublishPart, flagsAllowed: number): void {
+    if (number === 0) throw new ProtocolError(`${frame}.number: numbers start at 1`)
     if (count === 0 || count > this.#frameMessagesMax) {
-      throw new ProtocolError(`publish.count: ${count}, from 1 to ${this.#frameMessagesMax} are allowed`)
+      throw new ProtocolError(`${frame}.count: ${count}, from 1 to ${this.#frameMessagesMax} are allowed`)
     }
-    if (flags > ALL_FLAGS) throw new ProtocolError(`publish.flags: ${flags} has bits that mean nothing`)
+    if ((flags & flagsAllowed) !== flags) throw new ProtocolError(`${frame}.flags: ${flags} has bits that mean nothing`)
+  }
+
+  /** @returns bytes of all parts */
+  #checkAtomic(parts: readonly PublishPart[]): number {
+    let count = 0
+    let size = 0
+    for (const part of parts) {
+      this.#check('publishAtomic', part, PUBLISH_FLAGS.dedupe)
+      count += part.count
+      size += part.messages.length
+    }
+    // Of a second part the first number would depend on whether the first one is kept.
+    if (new Set(parts.map(({ queue }) => queue)).size < parts.length || parts.length === 0) {
+      throw new ProtocolError('publishAtomic.parts: each queue has one part, and there is at least one')
+    }
+    if (count > this.#frameMessagesMax || size > ATOMIC_BYTES_MAX) {
+      const allowed = `${this.#frameMessagesMax} messages and ${ATOMIC_BYTES_MAX} bytes are allowed`
+      throw new ProtocolError(`publishAtomic.parts: ${count} messages and ${size} bytes, ${allowed}`)
+    }
+    return size
   }
 
   #answer(queue: string, first: number, answer: PublishAnswer): void {
@@ -84,7 +120,7 @@ export class Publishing {
   }
 }
 
-function commandOf({ queue, number, answeredUpTo, flags, count, messages }: Frames['publish']): PublishCommand {
+function commandOf({ queue, number, answeredUpTo, flags, count, messages }: PublishPart): PublishCommand {
   return {
     queue,
     bytes: messages,

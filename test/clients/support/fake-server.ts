@@ -22,8 +22,10 @@ export class FakeServer {
   readonly connections: FakeConnection[] = []
   /** False: nobody answers. */
   isReachable = true
+  /** False: a hello is not answered. */
+  isGreeting = true
   welcome: Frames['welcome'] = {
-    version: 1,
+    version: 2,
     start: 1,
     heartbeatMs: 20_000,
     granted: 2 ** 40,
@@ -166,8 +168,13 @@ export class FakeConnection implements Socket {
     this.tell('confirm', { queue, number, count, sequence, batch: 0, duplicate: false })
   }
 
-  refuse({ queue, number, count }: Frames['publish'], code: string): void {
-    this.tell('refused', { queue, number, count, code, detail: 'no', facts: null })
+  /** Each part under its own numbers. */
+  confirmAll({ parts }: Frames['publishAtomic']): void {
+    for (const part of parts) this.confirm(part)
+  }
+
+  refuse({ queue, number, count }: Frames['publish'], code: string, facts: ValueMap | null = null): void {
+    this.tell('refused', { queue, number, count, code, detail: 'no', facts })
   }
 
   /** Delivers bodies in JSON, the first under that number; sequence numbers are 100 more. */
@@ -201,7 +208,7 @@ export class FakeConnection implements Socket {
 
   #came(frame: ClientFrame): void {
     this.frames.push(frame)
-    if (frame.name === 'hello') this.tell('welcome', this.#server.welcome)
+    if (frame.name === 'hello' && this.#server.isGreeting) this.tell('welcome', this.#server.welcome)
     if (frame.name === 'request' && frame.fields.method === 'ping') this.answer(frame.fields.id, {})
     if (frame.name === 'request' && frame.fields.method === 'queue') {
       this.answer(frame.fields.id, { name: 'q', options: { lease_ms: this.#server.leaseMs }, open: {} })

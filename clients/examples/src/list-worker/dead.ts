@@ -1,5 +1,5 @@
 /*
- * Shows what was put aside, where it came from and why, and leaves it there.
+ * Shows what was put aside, where it came from and why, and leaves it there; `sluice dead requeue demo-1` puts it back.
  *
  *   node clients/examples/dist/list-worker/dead.js
  */
@@ -11,17 +11,9 @@ import type { Item } from './items.ts'
 const { values } = parseArgs({ options: { url: URL_OPTION } })
 
 await using client = await connect(values.url, { name: 'dead' })
-const dead = client.queue<Item>('demo-1.dead')
-const { ready } = await dead.show()
-let shown = 0
-
-// Leaving the loop gives back what was not acked: nothing of it is.
-if (ready > 0) {
-  for await (const { body, origin } of dead.consume({ prefetch: ready, barriers: false })) {
-    console.log(
-      `${body.id}: ${origin?.reason} after ${origin?.attempts} attempts, from ${origin?.queue} ${origin?.sequence}`,
-    )
-    shown += 1
-    if (shown === ready) break
-  }
+const { messages } = await client.queue<Item>('demo-1').dead.list()
+for (const { body, origin } of messages) {
+  console.log(
+    `${body.id}: ${origin?.reason} after ${origin?.attempts} attempts, from ${origin?.queue} ${origin?.sequence}`,
+  )
 }

@@ -2,7 +2,8 @@
  * "Distributed Computations with Python and Redis": the main app pushes items to a queue, workers take them.
  *
  * Simpler: attempts are counted by the queue and not in the item, what fails too often is put aside by the queue and not
- * by a second list, and the crash of a worker loses nothing, so no list of items in work is kept.
+ * by a second list, the crash of a worker loses nothing, so no list of items in work is kept, and what is pushed twice is
+ * left out by the queue.
  *
  *   node clients/examples/dist/list-worker/main.js [--items 20] [--every-ms 100]
  */
@@ -24,14 +25,19 @@ await using client = await connect(values.url, { name: 'main' })
 const items = await openItems(client)
 
 for (let number = 1; number <= Number(values.items); number++) {
-  await items.publish(itemOf(number))
+  await push(itemOf(number))
   // Every fifth item is pushed twice: the sender was not sure that the first one had gone.
-  if (number % 5 === 0) await items.publish(itemOf(number))
+  if (number % 5 === 0) await push(itemOf(number))
   await sleep(Number(values['every-ms']))
 }
 
 const { outcome, stats } = await (await items.barrier()).wait({ accept: ['with-dead'] })
 console.log(`${stats.acked} of ${stats.published} messages done, ${stats.dead} put aside (${outcome})`)
+
+async function push(item: Item): Promise<void> {
+  const { duplicate } = await items.publish(item, { messageId: item.id, dedupe: true })
+  if (duplicate) console.log(`${item.id} is in the queue already, left out`)
+}
 
 /** Every third item fails once, every seventh always. */
 function itemOf(number: number): Item {

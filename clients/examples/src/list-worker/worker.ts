@@ -2,8 +2,7 @@
  * The worker of "Distributed Computations with Python and Redis". A handler that throws has failed: the queue counts the
  * attempt, brings the item back after a pause, and after three attempts puts it aside with the reason.
  *
- * Items that were pushed twice are left out by the ids that this worker has done; with several workers, let the queue do
- * it (`dedupe_window`).
+ * Items that were pushed twice do not come twice: the queue leaves them out by their ids, however many workers there are.
  *
  *   node clients/examples/dist/list-worker/worker.js
  */
@@ -17,7 +16,6 @@ const { values } = parseArgs({ options: { url: URL_OPTION } })
 
 await using client = await connect(values.url, { name: `worker-${process.pid}` })
 const items = await openItems(client)
-const done = new Set<string>()
 
 await using working = worker(items, handle, { until: 'barrier', onError: report })
 console.log('Waiting for items')
@@ -25,13 +23,8 @@ ready()
 await working.done
 
 function handle({ body: item, attempt }: Message<Item>): void {
-  if (done.has(item.id)) {
-    console.log(`${item.id} was done before, left out`)
-    return
-  }
   if (attempt <= item.failures) throw new Error(`${item.id} failed`)
   console.log(`${item.id} done, attempt ${attempt}`)
-  done.add(item.id)
 }
 
 function report(error: unknown, { attempt }: Message): void {

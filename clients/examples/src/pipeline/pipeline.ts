@@ -2,8 +2,8 @@
  * "Parallel feeding and reading from queues": a thousand items go through two stages, ten workers for the tokens and five
  * for the results; the results come out complete and in order.
  *
- * Simpler: no sentinel for each worker, no join, no close. One barrier a stage, however many workers it has: when it is
- * released the stage is done and its output complete, so the next stage gets its barrier.
+ * Simpler: no sentinel for each worker, no join, no close. One barrier, put behind the items, passes through all stages,
+ * however many workers each has: released in one queue it goes on to the next, behind everything that was made of it.
  *
  *   node clients/examples/dist/pipeline/pipeline.js [--items 1000]
  */
@@ -29,19 +29,17 @@ await using client = await connect(values.url, { name: 'pipeline' })
 const todo = client.queue<number>('todo')
 const tokens = client.queue<Step>('tokens')
 const results = client.queue<Step>('results')
-for (const queue of [todo, tokens, results]) await queue.declare()
+// From the last to the first: a queue that another one names would be made with no options but the defaults.
+await tokens.declare({ forwardBarrier: ['results'] })
+await todo.declare({ forwardBarrier: ['tokens'] })
 
 const startedMs = performance.now()
 await using _tokenWorkers = worker(todo, getToken, { concurrency: TOKEN_WORKERS, output: tokens })
-await using _resultWorkers = worker(tokens, getResult, {
-  concurrency: RESULT_WORKERS,
-  output: results,
-})
+await using _resultWorkers = worker(tokens, getResult, { concurrency: RESULT_WORKERS, output: results })
 
+const run = results.consume()
 await todo.publishMany(Array.from({ length: items }, (_, item) => item))
-const run = results.consume({ prefetch: 200 })
-for (const stage of [todo, tokens]) await (await stage.barrier()).wait()
-await results.barrier()
+await todo.barrier()
 
 const got: string[] = []
 for await (const result of run) {

@@ -1,0 +1,85 @@
+import { WORK_MAX } from './endings.ts'
+import type { Timestamp } from './facts.ts'
+import type { Queue } from './queue.ts'
+import type { Run } from './run.ts'
+import type { Turn } from './turn.ts'
+
+/** What a queue does at `messages_max` and `bytes_max` (A7). */
+export class Overflow {
+  readonly #queue: Queue
+
+  constructor(queue: Queue) {
+    this.#queue = queue
+  }
+
+  /** How much more may come in: what is beyond is refused `queue-full`. */
+  get room(): { readonly messages: number; readonly bytes: number } {
+    const { messages, bytes, options } = this.#queue
+    const { messagesMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY } = options
+    if (options.overflow === 'refuse') return { messages: messagesMax - messages, bytes: bytesMax - bytes }
+    // Each new one pushes out an old one, as long as something is left that can be pushed out or never came.
+    const movable = this.#movable
+    return {
+      messages: messages - movable.messages < messagesMax ? Number.POSITIVE_INFINITY : 0,
+      bytes: bytesMax - bytes + movable.bytes,
+    }
+  }
+
+  /** There is too much, and something that can be pushed out. */
+  get isBusy(): boolean {
+    return this.#queue.options.overflow !== 'refuse' && this.#excess !== undefined && this.#movable.messages > 0
+  }
+
+  /**
+   * Pushes out the oldest ready messages (never a leased one or a barrier) until the limits are kept, some in one turn.
+   *
+   * @returns true when something went
+   */
+  makeRoom(turn: Turn, now: Timestamp): boolean {
+    const queue = this.#queue
+    const { overflow } = queue.options
+    if (overflow === 'refuse') return false
+    let left = WORK_MAX
+    for (let excess = this.#excess; excess !== undefined && left > 0; excess = this.#excess) {
+      const run = this.#takeOldest(excess, left)
+      if (run === undefined) break
+      left -= run.count
+      if (overflow === 'drop-oldest') queue.finish(turn, now, run, 'dropped')
+      else queue.deadLetter(turn, now, run, 'overflow')
+    }
+    return left < WORK_MAX
+  }
+
+  /** What is above the limits; undefined when nothing is. */
+  get #excess(): { readonly messages: number; readonly bytes: number } | undefined {
+    const { messages, bytes, options } = this.#queue
+    const { messagesMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY } = options
+    const excess = { messages: Math.max(0, messages - messagesMax), bytes: Math.max(0, bytes - bytesMax) }
+    return excess.messages > 0 || excess.bytes > 0 ? excess : undefined
+  }
+
+  get #movable(): { messages: number; bytes: number } {
+    const sum = { messages: 0, bytes: 0 }
+    for (const { ready, groups } of this.#queue.batches) {
+      sum.messages += ready.messages + groups.messages
+      sum.bytes += ready.bytes + groups.bytes
+    }
+    return sum
+  }
+
+  /** As many of the oldest messages that can go as the excess asks for, `max` at most. */
+  #takeOldest(excess: { messages: number; bytes: number }, max: number): Run | undefined {
+    for (const batch of this.#queue.batches) {
+      const ready = batch.ready.oldest
+      const waiting = batch.groups.first
+      if (waiting !== undefined && (ready === undefined || waiting.first < ready.first)) {
+        this.#queue.takeWaiting(waiting)
+        return waiting
+      }
+      if (ready === undefined) continue
+      const forBytes = excess.bytes === 0 ? 0 : Math.ceil((excess.bytes * ready.count) / Math.max(1, ready.bytes))
+      return batch.ready.take(ready, 0, Math.min(ready.count, max, Math.max(1, excess.messages, forBytes)))
+    }
+    return undefined
+  }
+}

@@ -1,0 +1,104 @@
+import type { AtomicPart } from '../core/broker.ts'
+import type { Incoming, PublishAnswer } from '../core/publishing.ts'
+import type { Queue } from '../core/queue.ts'
+import { type Refusal, refuse } from '../core/refusals.ts'
+import type { Engine } from './engine.ts'
+import { isRefusal } from './expressions.ts'
+import type { Messages, PublishCommand } from './peer.ts'
+
+/** Bytes of an atomic publish, together (P4). */
+const ATOMIC_BYTES_MAX: number = 16 * 1024 * 1024
+/** What an ack carries is never refused for want of room: else a full queue could never drain (A4). */
+const UNLIMITED = { messages: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+
+/** How publishes of one party reach the core: read once, in a turn of their own. */
+export class Publishing {
+  readonly #engine: Engine
+  readonly #producer: string | undefined
+
+  constructor(engine: Engine, producer: string | undefined) {
+    this.#engine = engine
+    this.#producer = producer
+  }
+
+  /** @returns a sentence when the producer's numbers are out of turn */
+  publish(command: PublishCommand): PublishAnswer[] | Refusal | string {
+    const queue = this.#engine.findOrCreate(command.queue)
+    if (isRefusal(queue)) return queue
+    const producer = this.#producer
+    const { number } = command
+    const repeated =
+      producer === undefined || number === undefined ? 0 : Math.max(0, queue.producers.last(producer) + 1 - number)
+    const incoming = this.read(queue, command, {
+      isDedupeAsked: command.dedupe === true,
+      cutAt: repeated,
+      isLimited: true,
+    })
+    if (isRefusal(incoming)) return incoming
+    return this.#engine.run((turn, now) => {
+      const publish = { incoming, now, isAccepted: command.confirm === 'accepted', isAtomic: command.atomic === true }
+      if (producer === undefined || number === undefined) return this.#engine.broker.publish(turn, queue, publish)
+      const numbering = { producer, number, answeredUpTo: command.answeredUpTo ?? 0 }
+      return this.#engine.broker.publishNumbered(turn, queue, publish, command.count, numbering)
+    })
+  }
+
+  /** Reads what a command carries, for the core. */
+  read(
+    queue: Queue,
+    messages: Messages,
+    how: { isDedupeAsked: boolean; cutAt: number; isLimited: boolean },
+  ): Incoming[] | Refusal {
+    const { limits, intake } = this.#engine
+    if (messages.count < 1 || messages.count > limits.frameMessagesMax) {
+      return refuse(
+        'invalid-request',
+        `a publish has from 1 to ${limits.frameMessagesMax} messages, this one ${messages.count}`,
+      )
+    }
+    const { dedupe, name, options } = queue
+    const target = {
+      name,
+      options,
+      expressions: this.#engine.expressions(queue),
+      room: how.isLimited ? queue.room : UNLIMITED,
+      isSeen: (id: string) => dedupe.find(id) !== undefined,
+    }
+    return intake.read(target, { bytes: messages.bytes, count: messages.count, ...how })
+  }
+
+  /** The same for parts of several queues, all or nothing. */
+  publishAtomic(parts: readonly PublishCommand[]): (readonly PublishAnswer[])[] | Refusal | string {
+    const { limits } = this.#engine
+    const count = parts.reduce((sum, part) => sum + part.count, 0)
+    const bytes = parts.reduce((sum, part) => sum + part.bytes.length, 0)
+    if (count > limits.frameMessagesMax || bytes > ATOMIC_BYTES_MAX) {
+      return refuse(
+        'message-too-large',
+        `an atomic publish has at most ${limits.frameMessagesMax} messages and ${ATOMIC_BYTES_MAX} bytes`,
+        { limit: 'atomic_publish' },
+      )
+    }
+    const taken: Omit<AtomicPart, 'publish'>[] = []
+    const incoming: Incoming[][] = []
+    for (const part of parts) {
+      const queue = this.#engine.findOrCreate(part.queue)
+      if (isRefusal(queue)) return queue
+      const pieces = this.read(queue, part, { isDedupeAsked: part.dedupe === true, cutAt: 0, isLimited: true })
+      if (isRefusal(pieces)) return pieces
+      incoming.push(pieces)
+      taken.push({ queue, count: part.count, numbering: this.#numberingOf(part) })
+    }
+    return this.#engine.run((turn, now) =>
+      this.#engine.broker.publishAtomic(
+        turn,
+        taken.map((part, k) => ({ ...part, publish: { incoming: incoming[k] ?? [], now } })),
+      ),
+    )
+  }
+
+  #numberingOf({ number, answeredUpTo = 0 }: PublishCommand): AtomicPart['numbering'] {
+    const producer = this.#producer
+    return producer === undefined || number === undefined ? undefined : { producer, number, answeredUpTo }
+  }
+}

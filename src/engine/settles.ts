@@ -1,0 +1,111 @@
+import type { CarriedPublish } from '../core/broker.ts'
+import type { Queue } from '../core/queue.ts'
+import { refuse } from '../core/refusals.ts'
+import type { Claim, SettleHow } from '../core/settling.ts'
+import type { Engine } from './engine.ts'
+import { isRefusal } from './expressions.ts'
+import type { Messages, SettleAnswer, SettleResult, TokenSettle } from './peer.ts'
+import type { Publishing } from './publishing.ts'
+
+/** How settles of one party reach the core: by delivery numbers, or by the lease tokens of pulls. */
+export class Settles {
+  readonly #engine: Engine
+  readonly #publishing: Publishing
+  /** Answers when all that was decided is on disk. */
+  readonly #answer: (reply: () => void) => void
+  readonly #soon: (reply: () => void) => void
+
+  constructor(terms: {
+    engine: Engine
+    publishing: Publishing
+    answer: (reply: () => void) => void
+    soon: (reply: () => void) => void
+  }) {
+    this.#engine = terms.engine
+    this.#publishing = terms.publishing
+    this.#answer = terms.answer
+    this.#soon = terms.soon
+  }
+
+  /** Settles deliveries, and publishes what the ack carries. */
+  settle(
+    queue: Queue,
+    claims: readonly Claim[],
+    how: SettleHow,
+    publish: readonly Messages[] | undefined,
+    answered: ((answer: SettleAnswer) => void) | undefined,
+  ): void {
+    const carried = this.#carried(publish ?? [])
+    if (isRefusal(carried)) {
+      this.#soon(() => answered?.({ results: [], refusal: carried }))
+      return
+    }
+    const answer = this.#engine.run((turn, now) =>
+      this.#engine.broker.settle(
+        turn,
+        now,
+        queue,
+        claims,
+        how,
+        carried.map(({ queue: target, incoming }): CarriedPublish => ({ queue: target, publish: { incoming, now } })),
+      ),
+    )
+    if (answered === undefined) return
+    this.#answer(() => answered({ ...answer, results: answer.results.flat() }))
+  }
+
+  #carried(publish: readonly Messages[]) {
+    const carried = []
+    for (const messages of publish) {
+      const queue = this.#engine.find(messages.queue)
+      if (isRefusal(queue)) return queue
+      const incoming = this.#publishing.read(queue, messages, { isDedupeAsked: false, cutAt: 0, isLimited: false })
+      if (isRefusal(incoming)) return incoming
+      carried.push({ queue, incoming })
+    }
+    return carried
+  }
+
+  settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void): void {
+    const queue = this.#engine.find(command.queue)
+    if (isRefusal(queue)) {
+      this.#soon(() => answered({ results: [], refusal: queue }))
+      return
+    }
+    // One claim a token, so that the results come back in their order.
+    const claims: Claim[] = []
+    const places: (SettleResult | undefined)[] = []
+    for (const { leaseToken } of command.deliveries) {
+      const named = this.#engine.tokens.read(leaseToken, queue)
+      if (typeof named === 'string') {
+        places.push(named)
+        continue
+      }
+      places.push(undefined)
+      claims.push({ subscription: named.subscription, deliveries: [{ first: named.delivery, count: 1 }] })
+    }
+    const lost = places.findIndex(place => place !== undefined)
+    if (lost >= 0 && (command.publish?.length ?? 0) > 0) {
+      const refusal = refuse(
+        places[lost] === 'already-settled' ? 'already-settled' : 'lease-lost',
+        `the lease token of delivery ${lost} holds nothing; nothing was published`,
+        { index: lost },
+      )
+      this.#soon(() => answered({ results: [], refusal }))
+      return
+    }
+    this.settle(queue, claims, command.how, command.publish, answer => {
+      if (answer.refusal !== undefined) {
+        answered(answer)
+        return
+      }
+      const settled = answer.results[Symbol.iterator]()
+      const results = places.map((place, index) => ({
+        first: index,
+        count: 1,
+        result: place ?? settled.next().value?.result ?? ('unknown' as const),
+      }))
+      answered({ ...answer, results })
+    })
+  }
+}

@@ -1,0 +1,78 @@
+import type { DeadLetterChoice, Refusal } from '../../engine/peer.ts'
+import { readCommand } from './body.ts'
+import type { Exchange, Reply } from './exchange.ts'
+import { present } from './message-json.ts'
+import { messagesReply, readPage } from './pages.ts'
+import { accepted, badRequest } from './problem.ts'
+import type { Route } from './routes.ts'
+
+/* The dead letters that came from a queue, wherever they are now. */
+
+export const DEAD_LETTER_ROUTES: readonly Route[] = [
+  {
+    method: 'GET',
+    path: '/v1/queues/{queue}/dead',
+    summary: 'List dead letters that came from this queue, all or of one batch, with origin and reason',
+    statuses: [200, 400, 404, 422],
+    handle: list,
+  },
+  {
+    method: 'POST',
+    path: '/v1/queues/{queue}/dead/requeue',
+    summary: 'Put dead letters back into this queue: all, by filter, or of one batch',
+    statuses: [200, 400, 404, 408, 413, 415, 422, 503],
+    handle: requeue,
+  },
+  {
+    method: 'DELETE',
+    path: '/v1/queues/{queue}/dead',
+    summary: 'Purge dead letters that came from this queue: all, by filter, or of one batch',
+    statuses: [200, 400, 404, 422, 503],
+    handle: purge,
+  },
+]
+
+function list(exchange: Exchange): Reply {
+  const choice = readChoice(exchange)
+  const page = readPage(exchange.query)
+  exchange.query.end()
+  return messagesReply(accepted(exchange.connection.peer.deadLetters({ ...choice, ...page })))
+}
+
+/** Which ones is told in the query or in the body, but each thing only once: else one of the two would be ignored. */
+async function requeue(exchange: Exchange): Promise<Reply> {
+  const inQuery = readChoice(exchange)
+  exchange.query.end()
+  const command = await readCommand(exchange)
+  const inBody = present<Partial<DeadLetterChoice>>({
+    filter: command.text('filter'),
+    batch: command.text('batch'),
+  })
+  command.end()
+  for (const field of ['filter', 'batch'] as const) {
+    if (inBody[field] === '') throw command.mistake(field, 'is empty')
+    if (inQuery[field] !== undefined && inBody[field] !== undefined)
+      throw badRequest(`${field} is given in the query and in the body`, { field })
+  }
+  const answer = await exchange.connection.ask<{ requeued: number } | Refusal>((peer, answered) =>
+    peer.requeueDeadLetters({ ...inQuery, ...inBody }, answered),
+  )
+  return { status: 200, json: { requeued: accepted(answer).requeued } }
+}
+
+async function purge(exchange: Exchange): Promise<Reply> {
+  const choice = readChoice(exchange)
+  exchange.query.end()
+  const answer = await exchange.connection.ask<{ purged: number } | Refusal>((peer, answered) =>
+    peer.purgeDeadLetters(choice, answered),
+  )
+  return { status: 200, json: { purged: accepted(answer).purged } }
+}
+
+function readChoice({ path, query }: Exchange): DeadLetterChoice {
+  return present<DeadLetterChoice>({
+    queue: path['queue']!,
+    filter: query.text('filter'),
+    batch: query.text('batch'),
+  })
+}

@@ -1,0 +1,175 @@
+import { expect, test } from 'vitest'
+import type { CarriedPublish } from '../../src/core/broker.ts'
+import { withDefaults } from '../../src/core/declaring.ts'
+import type { Incoming } from '../../src/core/publishing.ts'
+import { type Scenario, scenario } from '../support/scenario.ts'
+
+// What the model found, shortened to what matters. Each failed once.
+
+function messages(count: number): Incoming {
+  return { kind: 'messages', index: 0, count, bytes: new Uint8Array(0), runs: [{ count, bodyBytes: count }] }
+}
+
+function barrier(index: number, name?: string): Incoming {
+  return { kind: 'barrier', index, count: 1, bytes: new Uint8Array(0), barrier: name === undefined ? {} : { name } }
+}
+
+/** An ack of delivery 1 with publishes to another queue. */
+function ackWith(orders: Scenario, name: string, queue: string, ...incoming: readonly Incoming[]) {
+  const subscription = orders.consumers.get(name)
+  const target = orders.broker.queue(queue)
+  if (subscription === undefined || target === undefined) throw new Error('there is no such consumer or queue')
+  return orders.run((turn, now) => {
+    const carried: CarriedPublish = { queue: target, publish: { incoming, now } }
+    const claims = [{ subscription, deliveries: [{ first: 1, count: 1 }] }]
+    return orders.broker.settle(turn, now, orders.queue, claims, { kind: 'ack' }, [carried])
+  }).result
+}
+
+test('D5: what was delivered before a crash is a redelivery after a clean stop too', () => {
+  const orders = scenario()
+  orders.publish('m1')
+  orders.subscribe('ann').gives('ann gets m1')
+  orders.crash()
+  // Nobody came; now the server is stopped and started in peace.
+  orders.crash({ clean: true })
+  orders.subscribe('bob').gives('bob gets m1 again')
+})
+
+test('A4: an ack whose second barrier is refused publishes nothing and settles nothing', () => {
+  const orders = scenario()
+  orders.run((turn, now) => orders.broker.declare(turn, now, 'results', withDefaults({ barriersMax: 1 })))
+  orders.run((turn, now) =>
+    orders.broker.publish(turn, orders.broker.queue('results')!, { incoming: [messages(1)], now }),
+  )
+  orders.subscribe('ann')
+  orders.publish('m1')
+  const answer = ackWith(orders, 'ann', 'results', barrier(0), barrier(1))
+  expect(answer.refusal?.code).toBe('too-many-barriers')
+  expect(orders.broker.queue('results')?.barriers.waitingCount).toBe(0)
+  orders.ack('ann', 'm1').gives('keep m1 acked')
+})
+
+test('A4: an ack with two barriers of one name publishes nothing and settles nothing', () => {
+  const orders = scenario()
+  orders.run((turn, now) => orders.broker.declare(turn, now, 'results', withDefaults({})))
+  orders.subscribe('ann')
+  orders.publish('m1')
+  const answer = ackWith(orders, 'ann', 'results', barrier(0, 'eof'), barrier(1, 'eof'))
+  expect(answer.refusal?.code).toBe('barrier-exists')
+  orders.ack('ann', 'm1').gives('keep m1 acked')
+})
+
+test('P3: a sequence number that was told before the disk is not given again when a crash took its message', () => {
+  const orders = scenario()
+  orders.subscribe('ann')
+  const accepted = () =>
+    orders.run((turn, now) =>
+      orders.broker.publish(turn, orders.queue, { incoming: [messages(1)], now, isAccepted: true }),
+    )
+  // The first one waits for the disk, and reserves numbers for those that follow.
+  const first = accepted()
+  expect(first.turn.effects).toMatchObject([{ kind: 'deliver', rests: first.turn.number }])
+  expect(first.result[0]).not.toHaveProperty('isEarly')
+  orders.holdDisk()
+  const second = accepted()
+  expect(second.turn.effects).toMatchObject([{ kind: 'deliver', rests: first.turn.number, first: 2 }])
+  expect(second.result).toMatchObject([{ sequence: 2, isEarly: true }])
+  orders.crash()
+  orders.commit()
+  expect(accepted().result[0]).toMatchObject({ sequence: 100_002 })
+})
+
+test('P3: after a clean stop the numbers go on without a gap, accepted or not', () => {
+  const orders = scenario()
+  orders.run((turn, now) =>
+    orders.broker.publish(turn, orders.queue, { incoming: [messages(1)], now, isAccepted: true }),
+  )
+  orders.run((turn, now) => orders.broker.stop(turn, now))
+  orders.crash({ clean: true })
+  expect(orders.queue.nextSequence).toBe(2)
+})
+
+test('D5, R2: what was out at a clean stop comes again, marked and with no attempt counted', () => {
+  const orders = scenario({ deliveriesMax: 1 })
+  orders.publish('m1', 'm2')
+  orders.subscribe('ann', { prefetch: 1 }).gives('ann gets m1')
+  orders.outcome((turn, now) => orders.broker.stop(turn, now)).gives('keep m1 returned, 0 tried')
+  orders.crash({ clean: true })
+  orders.subscribe('bob').gives('bob gets m1 again', 'bob gets m2')
+})
+
+test('D7, D12: a lease that ends while its delivery waits for the disk is told after the delivery, not before', () => {
+  const orders = scenario({ leaseMs: 1000 })
+  orders.subscribe('ann', { prefetch: 1 })
+  const { turn } = orders
+    .holdDisk()
+    .run((turn, now) => orders.broker.publish(turn, orders.queue, { incoming: [messages(1)], now }))
+  expect(turn.effects).toMatchObject([{ kind: 'deliver', rests: turn.number }])
+  const later = orders.at('1s').run((next, now) => orders.broker.tick(next, now))
+  const lost = later.turn.effects.find(({ kind }) => kind === 'lease-lost')
+  // Told at once it would come before the delivery that it takes back.
+  expect(lost?.rests ?? turn.number).toBeGreaterThanOrEqual(turn.number)
+})
+
+test('D1: fast gives to the first with room, also when a filter lets another one in', () => {
+  const orders = scenario({ fairness: 'fast' })
+  orders.subscribe('ann', { prefetch: 2 })
+  orders.subscribe('bob', { prefetch: 1, only: ['m2'] })
+  orders.publish('m1', 'm2').gives('keep m1 m2', 'ann gets m1', 'ann gets m2')
+})
+
+test('D1: round-robin goes round, also when a filter lets another one in', () => {
+  const orders = scenario({ fairness: 'round-robin' })
+  orders.subscribe('ann', { prefetch: 4 })
+  orders.subscribe('bob', { prefetch: 1, only: ['m1', 'm2'] })
+  orders.publish('m0').gives('keep m0', 'ann gets m0')
+  orders.publish('m1').gives('keep m1', 'bob gets m1')
+  orders.ack('bob', 'm1')
+  // Ann holds more of her credit, and it is her turn.
+  orders.publish('m2').gives('keep m2', 'ann gets m2')
+})
+
+test('D1: what unacked_max lets out is shared out fairly', () => {
+  const orders = scenario({ unackedMax: 2 })
+  orders.subscribe('ann', { prefetch: 4 })
+  orders.subscribe('bob', { prefetch: 4 })
+  orders.publish('m1', 'm2', 'm3', 'm4').gives('keep m1 m2 m3 m4', 'ann gets m1', 'bob gets m2')
+})
+
+test('R1, R6: attempts are known after a restart for which the clock was set back before a delay that was over', () => {
+  const orders = scenario()
+  orders.publishEach([['m1', { delay: '60s' }]])
+  orders.at('60s').tick()
+  orders.subscribe('ann').gives('ann gets m1')
+  orders.nack('ann', 'm1')
+  orders.at('50s').crash({ clean: true })
+  orders.subscribe('bob')
+  orders.at('60s').tick()
+  expect(orders.queue.head).toMatchObject({ leased: 1 })
+  expect([...(orders.consumers.get('bob')?.held ?? [])]).toMatchObject([{ run: { attempts: 1, delivered: true } }])
+})
+
+test('R2, D5: while the server stops nobody gets anything, not even a dead letter that the stop makes', () => {
+  const orders = scenario()
+  const dead = orders.on('orders.dead', { deadLetter: 'drop' })
+  dead.subscribe('bob')
+  orders.publishEach([['m1', { ttl: '1s' }]])
+  orders.subscribe('ann').gives('ann gets m1')
+  const { lines } = orders.at('2s').outcome((turn, now) => orders.broker.stop(turn, now))
+  expect(lines).toEqual(['keep m1 moved to orders.dead: expired'])
+})
+
+test('D7: an ack of a lost delivery and of the one that followed it settles the message once', () => {
+  const orders = scenario({ acks: 'any' })
+  orders.subscribe('ann', { prefetch: 1, lease: '1s' })
+  orders.publish('m1').gives('keep m1', 'ann gets m1')
+  orders.at('1s').tick()
+  const subscription = orders.consumers.get('ann')!
+  orders.run((turn, now) =>
+    orders.broker.settle(turn, now, orders.queue, [{ subscription, deliveries: [{ first: 1, count: 2 }] }], {
+      kind: 'ack',
+    }),
+  )
+  expect(orders.queue.head).toMatchObject({ acked: 1, leased: 0, live: 0 })
+})

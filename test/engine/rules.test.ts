@@ -1,0 +1,405 @@
+import { decodeMessage } from '@sluice/protocol'
+import { expect, test } from 'vitest'
+import type { Refusal } from '../../src/engine/peer.ts'
+import { records, soon, TestPeer, testEngine } from '../support/engine.ts'
+
+async function withQueue(options: Record<string, unknown> = {}) {
+  const parts = await testEngine()
+  const ann = new TestPeer(parts.engine, 'ann')
+  expect(parts.engine.declare('q', options)).toMatchObject({ created: true })
+  parts.journal.commitAll()
+  return { ...parts, ann }
+}
+
+/** Lets long work take all its steps, each on disk. */
+async function settle(journal: { commitAll(): void }): Promise<void> {
+  for (let k = 0; k < 20; k += 1) {
+    await new Promise(resolve => setImmediate(resolve))
+    journal.commitAll()
+  }
+}
+
+const say = (ann: TestPeer) => (answer: unknown) => {
+  const refusal = answer as Partial<Refusal>
+  ann.heard.push(refusal?.code === undefined ? JSON.stringify(answer) : refusal.code)
+}
+
+test('P4: an atomic publish over two queues is kept whole or not at all', async () => {
+  const { engine, journal, ann } = await withQueue()
+  engine.declare('r', { filter: '/n > 0' })
+  const parts = (n: number) => [
+    { queue: 'q', ...records(['a', 'b']) },
+    { queue: 'r', ...records([`{"n":${n}}`]) },
+  ]
+  const heard: unknown[] = []
+  ann.peer.publishAtomic(parts(0), answers =>
+    heard.push(answers.map(part => part.map(answer => ('refusal' in answer ? answer.refusal.code : answer.sequence)))),
+  )
+  ann.peer.publishAtomic(parts(1), answers =>
+    heard.push(answers.map(part => part.map(answer => ('refusal' in answer ? answer.refusal.code : answer.sequence)))),
+  )
+  await soon()
+  expect(heard).toEqual([])
+  journal.commitAll()
+  expect(heard).toEqual([
+    [['not-accepted'], ['not-accepted']],
+    [[1], [1]],
+  ])
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 2 })
+})
+
+test('P4: an atomic publish is bounded', async () => {
+  const { ann } = await withQueue()
+  const many = records(Array.from({ length: 6_000 }, () => 'x'))
+  ann.peer.publishAtomic(
+    [
+      { queue: 'q', ...many },
+      { queue: 'q', ...many },
+    ],
+    answers =>
+      ann.heard.push(
+        JSON.stringify(answers.map(part => part.map(answer => 'refusal' in answer && answer.refusal.code))),
+      ),
+  )
+  await soon()
+  expect(ann.take()).toEqual(['[["message-too-large"],["message-too-large"]]'])
+})
+
+test('P5: a repeated message id is answered with the first sequence number and enqueues nothing, also after a crash', async () => {
+  const { journal, clock, ann } = await withQueue({ dedupe_window: '1h' })
+  const publish = (peer: TestPeer, ...ids: string[]) =>
+    peer.peer.publish(
+      { queue: 'q', ...records(ids.map(messageId => ['x', { messageId }] as const)), dedupe: true },
+      answers =>
+        peer.heard.push(
+          answers
+            .map(answer =>
+              'refusal' in answer ? answer.refusal.code : `${answer.sequence}${answer.duplicate ? ' again' : ''}`,
+            )
+            .join(', '),
+        ),
+    )
+  publish(ann, 'a', 'b', 'a')
+  publish(ann, 'b')
+  journal.commitAll()
+  expect(ann.take()).toEqual(['1, 2, 1 again', '2 again'])
+  const second = await testEngine({ journal: journal.crash(), clock })
+  const bob = new TestPeer(second.engine, 'bob')
+  publish(bob, 'b', 'c')
+  second.journal.commitAll()
+  expect(bob.take()).toEqual(['2 again, 3'])
+  clock.advance(3_600_000)
+  publish(bob, 'b')
+  second.journal.commitAll()
+  expect(bob.take()).toEqual(['4'])
+})
+
+test('A7, P8: at messages_max new messages are refused one by one, what an ack carries is not', async () => {
+  const { ann, journal } = await withQueue({ messages_max: 2 })
+  ann.publish('q', ['a', 'b', 'c'])
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 1 })
+  journal.commitAll()
+  expect(ann.take()).toEqual(['confirmed 0…1 as 1', 'refused 2: queue-full', '1: 1+1 a'])
+  ann.ack(1, 1, 1, { publish: { queue: 'q', bodies: ['d', 'e'] } })
+  journal.commitAll()
+  expect(ann.take()).toEqual(['1: 2+1 b', 'settled 1+1 acked'])
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 2, leased: 1 })
+})
+
+test('A7: bytes_max counts bodies as they are', async () => {
+  const { ann, journal } = await withQueue({ bytes_max: 10 })
+  ann.publish('q', ['123456', '12345', '1234'])
+  journal.commitAll()
+  expect(ann.take()).toEqual(['confirmed 0 as 1', 'refused 1: queue-full', 'confirmed 2 as 2'])
+})
+
+test('D9: an at-most-once message is removed on disk before it is sent, and comes only once', async () => {
+  const { ann, journal, clock } = await withQueue({ semantics: 'at-most-once' })
+  ann.publish('q', ['a', 'b'])
+  journal.commitAll()
+  ann.take()
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 1 })
+  await soon()
+  expect(ann.take()).toEqual([])
+  journal.commitNext()
+  expect(ann.take()).toEqual(['1: 1+1 a'])
+  ann.ack(1, 1)
+  journal.commitAll()
+  expect(ann.take()).toEqual(expect.arrayContaining(['1: 2+1 b', 'settled 1+1 already-settled']))
+  const second = await testEngine({ journal: journal.crash(), clock })
+  expect(second.engine.find('q')).toMatchObject({ messages: 0 })
+})
+
+test('B18: what a pull got of an at-most-once queue does not hold its barrier once the pull is answered', async () => {
+  const { ann, journal } = await withQueue({ semantics: 'at-most-once' })
+  ann.publish('q', ['a', ['', { barrier: { name: 'eof' } }]])
+  journal.commitAll()
+  const sequences: number[] = []
+  ann.peer.pull({ queue: 'q', messagesMax: 5, waitMs: 1_000 }, answer => {
+    if ('deliveries' in answer) sequences.push(...answer.deliveries.map(({ sequence }) => sequence))
+  })
+  journal.commitAll()
+  await soon()
+  journal.commitAll()
+  expect(sequences).toEqual([1])
+  expect(ann.peer.barrier('q', 'eof')).toMatchObject({ state: 'released' })
+})
+
+test('D14: a paused queue gives nothing out and opens no barrier, also after a restart', async () => {
+  const { ann, journal, clock } = await withQueue()
+  ann.peer.pause('q', true, () => {})
+  ann.publish('q', [['', { barrier: { name: 'eof' } }], 'a'])
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 5 })
+  journal.commitAll()
+  expect(ann.take()).toEqual(['confirmed 0 as 1', 'confirmed 1 as 2'])
+  const second = await testEngine({ journal: journal.crash(), clock })
+  const bob = new TestPeer(second.engine, 'bob')
+  bob.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 5 })
+  await soon()
+  expect(bob.take()).toEqual([])
+  bob.peer.pause('q', false, () => {})
+  second.journal.commitAll()
+  expect(bob.take()).toEqual(['1: barrier eof clean', '1: 1+1 a again, attempt 1'])
+})
+
+test('D15: messages of a group come one at a time and in order, by a property', async () => {
+  const { ann, journal } = await withQueue({ group: 'property' })
+  const of = (body: string, group: string) => [body, { group }] as const
+  ann.publish('q', [of('a1', 'a'), of('a2', 'a'), of('b1', 'b'), 'free'])
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 5 })
+  journal.commitAll()
+  expect(ann.take().filter(line => line.startsWith('1:'))).toEqual(['1: 1+1 a1', '1: 2+1 b1', '1: 3+1 free'])
+  ann.ack(1, 1)
+  await soon()
+  expect(ann.take()).toEqual([])
+  journal.commitAll()
+  expect(ann.take()).toContain('1: 4+1 a2')
+})
+
+test('A6: a purge cancels the waiting batches and takes what is ready, in steps', async () => {
+  const { ann, journal } = await withQueue()
+  ann.publish('q', [
+    ...Array.from({ length: 1_500 }, (_, k) => `m${k}`),
+    ['', { barrier: { name: 'eof' } }],
+    ...Array.from({ length: 2_500 }, () => 'n'),
+  ])
+  ann.peer.waitForBarrier('q', 'eof', undefined, answer =>
+    ann.heard.push('code' in answer ? answer.code : answer.outcome),
+  )
+  journal.commitAll()
+  ann.take()
+  ann.peer.purge('q', { leased: false }, say(ann))
+  await settle(journal)
+  expect(ann.take()).toEqual(expect.arrayContaining(['cancelled', '{"purged":4000}']))
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 0, batch: 1 })
+})
+
+test('A5: dead letters are listed, go back to their origin, and are purged', async () => {
+  const { ann, journal } = await withQueue()
+  ann.publish('q', ['{"n":1}', '{"n":2}', '{"n":3}'])
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 5 })
+  journal.commitAll()
+  ann.peer.settle({ subscription: 1, deliveries: [{ first: 1, count: 3 }], how: { kind: 'reject', reason: 'no' } })
+  journal.commitAll()
+  ann.peer.unsubscribe(1)
+  ann.take()
+  const listed = ann.peer.deadLetters({ queue: 'q', filter: '/n > 1', limit: 10 })
+  expect(listed).toMatchObject({
+    messages: [{ origin: { sequence: 2, reason: 'rejected', detail: 'no' } }, { origin: { sequence: 3 } }],
+  })
+  ann.peer.requeueDeadLetters({ queue: 'q', filter: '/n = 2' }, say(ann))
+  ann.peer.purgeDeadLetters({ queue: 'q' }, say(ann))
+  await settle(journal)
+  expect(ann.take()).toEqual(['{"requeued":1}', '{"purged":2}'])
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 1 })
+  expect(ann.peer.queue('q.dead')).toMatchObject({ ready: 0 })
+  expect(ann.peer.browse({ queue: 'q', limit: 10 })).toMatchObject({
+    messages: [{ sequence: 4, attempts: 0, state: 'ready' }],
+  })
+})
+
+test('browsing shows messages in every state, by filter and by page, and changes nothing', async () => {
+  const { ann, journal } = await withQueue()
+  ann.publish('q', ['{"n":1}', '{"n":2}', ['{"n":3}', { delayMs: 60_000 }], '{"n":4}'])
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 1 })
+  journal.commitAll()
+  const page = ann.peer.browse({ queue: 'q', limit: 3 })
+  expect(page).toMatchObject({
+    messages: [
+      { sequence: 1, state: 'leased', holder: 'ann', leaseAgeMs: 0 },
+      { sequence: 2, state: 'ready' },
+      { sequence: 3, state: 'delayed', dueAt: expect.any(Number) },
+    ],
+    next: 3,
+  })
+  expect(ann.peer.browse({ queue: 'q', after: 3, limit: 3 })).toMatchObject({ messages: [{ sequence: 4 }] })
+  expect(ann.peer.browse({ queue: 'q', state: 'ready', filter: '/n = 4', limit: 3 })).toMatchObject({
+    messages: [{ sequence: 4 }],
+  })
+  expect(ann.peer.browse({ queue: 'q', filter: '/n =', limit: 3 })).toMatchObject({ code: 'bad-filter' })
+  const first = 'messages' in page ? page.messages[0] : undefined
+  expect(new TextDecoder().decode(decodeMessage(first?.bytes ?? new Uint8Array(0)).body)).toBe('{"n":1}')
+})
+
+test('an operator releases, buries and deletes single messages', async () => {
+  const { ann, journal } = await withQueue()
+  ann.publish('q', ['a', 'b', 'c'])
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 1 })
+  journal.commitAll()
+  ann.take()
+  ann.peer.operate('q', 1, 'release', say(ann))
+  journal.commitAll()
+  expect(ann.take()).toEqual(expect.arrayContaining(['1: lost 1+1', '1: 2+1 a again, attempt 1', '"done"']))
+  ann.peer.operate('q', 2, 'dead-letter', say(ann))
+  ann.peer.operate('q', 3, 'delete', say(ann))
+  ann.peer.operate('q', 3, 'delete', say(ann))
+  journal.commitAll()
+  expect(ann.take()).toEqual(['"done"', '"done"', '"unknown"'])
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 0, leased: 1 })
+  expect(ann.peer.queue('q.dead')).toMatchObject({ ready: 1 })
+})
+
+test('B13: a barrier whose deadline passes is released as expired, an extended one later', async () => {
+  const { ann, journal, clock } = await withQueue({ deadline_rest: 'drop' })
+  ann.publish('q', ['a', ['', { barrier: { name: 'eof', deadlineMs: 1_000 } }]])
+  journal.commitAll()
+  ann.peer.waitForBarrier('q', 'eof', undefined, answer =>
+    ann.heard.push('code' in answer ? answer.code : `${answer.outcome}, ${answer.stats.dropped} dropped`),
+  )
+  ann.take()
+  ann.peer.extendBarrier('q', 'eof', 5_000, () => {})
+  clock.advance(4_999)
+  await settle(journal)
+  expect(ann.take()).toEqual([])
+  clock.advance(1)
+  await settle(journal)
+  clock.advance(0)
+  await settle(journal)
+  expect(ann.take()).toEqual(['expired, 1 dropped'])
+})
+
+test('B14: a barrier of several parties opens when the last has come and all is done', async () => {
+  const { ann, journal } = await withQueue()
+  const party = (name: string) =>
+    [`{"store":"${name}"}`, { barrier: { name: 'eof', parties: 2, party: name } }] as const
+  ann.publish('q', [party('a'), party('a')])
+  journal.commitAll()
+  expect(ann.take()).toEqual(['confirmed 0 as 1', 'confirmed 1 as 1'])
+  expect(ann.peer.barrier('q', 'eof')).toMatchObject({ state: 'gathering', parties: { count: 2, arrived: ['a'] } })
+  ann.publish('q', [party('b')])
+  journal.commitAll()
+  expect(ann.peer.barrier('q', 'eof')).toMatchObject({
+    state: 'released',
+    record: { parties: { arrived: ['a', 'b'] } },
+  })
+})
+
+test('B15: a barrier goes through the stages of a pipeline, with what it knows of each in a header', async () => {
+  const { engine, journal, ann } = await withQueue({ forward_barrier: ['second'] })
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 5 })
+  ann.publish('q', ['a', ['{"day":1}', { contentType: 'application/json', barrier: { name: 'eof' } }]])
+  journal.commitAll()
+  ann.ack(1, 1)
+  journal.commitAll()
+  expect(ann.peer.barrier('second', 'eof')).toMatchObject({
+    state: 'released',
+    record: { outcome: 'clean', batches: [{ queue: 'q', outcome: 'clean', batch: 0 }] },
+  })
+  const view = ann.peer.barrier('second', 'eof')
+  const message = decodeMessage(('record' in view && view.record?.bytes) || new Uint8Array(0))
+  expect(new TextDecoder().decode(message.body)).toBe('{"day":1}')
+  expect(message.properties).toMatchObject({ contentType: 'application/json' })
+  expect(JSON.parse(String(message.properties?.headers?.['sluice-batches']))).toMatchObject([
+    { queue: 'q', outcome: 'clean', stats: { published: 1, acked: 1 } },
+  ])
+  expect(engine.declare('second', { forward_barrier: ['q'] })).toMatchObject({ code: 'queue-mismatch' })
+  expect(engine.update('second', { forward_barrier: ['q'] })).toMatchObject({
+    code: 'invalid-options',
+    detail: expect.stringContaining('goes round in a circle'),
+  })
+})
+
+test('B12: a subscription filter may ask for the outcome of a barrier', async () => {
+  const { ann, journal } = await withQueue()
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 0, filter: "[/$outcome] = 'clean'" })
+  ann.peer.subscribe({ subscription: 2, queue: 'q', prefetch: 0, filter: "[/$outcome] != 'clean'" })
+  ann.publish('q', [['{}', { barrier: { name: 'eof' } }]])
+  journal.commitAll()
+  expect(ann.take().filter(line => !line.startsWith('confirmed'))).toEqual(['1: barrier eof clean'])
+})
+
+test('options that cannot go together are refused with the reason', async () => {
+  const { engine } = await testEngine()
+  const refusal = (options: Record<string, unknown>) => {
+    const answer = engine.declare('q', options)
+    return 'code' in answer ? answer.detail : 'declared'
+  }
+  expect(refusal({ semantics: 'at-most-once', lease: '30s' })).toMatch(/^lease: an at-most-once queue/)
+  expect(refusal({ semantics: 'at-most-once', deliveries_max: 3 })).toMatch(/^deliveries_max: /)
+  expect(refusal({ on_dead: 'hold', dead_letter: 'drop' })).toMatch(/^on_dead: hold waits/)
+  expect(refusal({ overflow: 'dead-letter-oldest', dead_letter: 'drop' })).toMatch(/^overflow: /)
+  expect(refusal({ forward_barrier: ['q'] })).toMatch(/^forward_barrier: q → q/)
+  expect(engine.declare('a', { dead_letter: 'b' })).toMatchObject({ created: true })
+  expect(engine.update('b', { dead_letter: 'a' })).toMatchObject({
+    detail: 'dead_letter: b → a → b goes round in a circle',
+  })
+})
+
+test('updated options count from then on, and a file at the start may change them', async () => {
+  const { engine, ann, journal, clock } = await withQueue({ lease: '30s' })
+  expect(engine.update('q', { lease: '5s', deliveries_max: 'none' })).toMatchObject({ options: { leaseMs: 5_000 } })
+  expect(engine.update('q', { semantics: 'at-most-once' })).toMatchObject({ code: 'queue-mismatch' })
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 1 })
+  ann.publish('q', ['a'])
+  journal.commitAll()
+  ann.take()
+  clock.advance(5_000)
+  await soon()
+  expect(ann.take()).toContain('1: lost 1+1')
+})
+
+test('P5: a barrier with a message id that was seen is confirmed with the first one, and is not put twice', async () => {
+  const { ann, journal } = await withQueue({ dedupe_window: '1h' })
+  const eof = ['', { messageId: 'eof-1', barrier: {} }] as const
+  ann.peer.publish({ queue: 'q', ...records([eof, eof]) }, answers =>
+    ann.heard.push(
+      answers
+        .map(answer => ('refusal' in answer ? answer.refusal.code : `${answer.sequence} ${answer.duplicate}`))
+        .join(),
+    ),
+  )
+  journal.commitAll()
+  expect(ann.take()).toEqual(['1 false,1 true'])
+  expect(ann.peer.barriers('q')).toHaveLength(1)
+})
+
+test('B15, P8: a barrier is not forwarded to its own queue, nor to what is no name', async () => {
+  const { ann, journal } = await withQueue()
+  ann.publish('q', [
+    ['', { barrier: { forward: ['q'] } }],
+    ['', { barrier: { forward: ['$x'] } }],
+    ['', { barrier: { forward: ['r'] } }],
+  ])
+  journal.commitAll()
+  expect(ann.take()).toEqual(['refused 0: invalid-message', 'refused 1: invalid-message', 'confirmed 2 as 1'])
+})
+
+test('an option given as none goes back to its default', async () => {
+  const { engine } = await withQueue({ barrier: '/eof = 1', dead_letter: 'morgue', group: 'property' })
+  expect(engine.update('q', { barrier: 'none', dead_letter: null, group: 'none' })).toMatchObject({ name: 'q' })
+  const queue = engine.find('q')
+  expect('options' in queue && queue.options).not.toHaveProperty('barrier')
+  expect('options' in queue && queue.options).not.toHaveProperty('deadLetter')
+})
+
+test('A6: what a purge answers is what was there, also when others carry out a part of it', async () => {
+  const { ann, journal, clock } = await withQueue()
+  ann.publish('q', [...Array.from({ length: 4_500 }, (_, k) => `m${k}`), ['', { barrier: {} }]])
+  journal.commitAll()
+  ann.take()
+  ann.peer.purge('q', { leased: false }, say(ann))
+  clock.advance(1)
+  clock.advance(1)
+  await settle(journal)
+  expect(ann.take()).toEqual(['{"purged":4500}'])
+})
