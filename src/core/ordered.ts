@@ -24,11 +24,6 @@ export class Ordered<T> {
     return this.#chunks[0]?.[0]
   }
 
-  get last(): T | undefined {
-    const chunk = this.#chunks[this.#chunks.length - 1]
-    return chunk?.[chunk.length - 1]
-  }
-
   add(item: T): void {
     this.#size += 1
     const chunks = this.#chunks

@@ -10,6 +10,7 @@ export type SettleHow =
   | { readonly kind: 'nack'; readonly delayMs?: number }
   | { readonly kind: 'release' }
   | { readonly kind: 'reject'; readonly reason?: string }
+  /** New deadline: now plus this. */
   | { readonly kind: 'extend'; readonly leaseMs: number }
 
 /** Deliveries of one subscription, by ranges of their numbers, and what becomes of them. */

@@ -29,14 +29,6 @@ export class Gate {
     this.#soon = soon
   }
 
-  get committed(): TurnNumber {
-    return this.#committed
-  }
-
-  get isIdle(): boolean {
-    return this.#parked.length === 0 && this.#due.length === 0
-  }
-
   pass(rests: TurnNumber, deed: Deed): void {
     if (rests > this.#committed) {
       this.#parked.push({ rests, deed })

@@ -10,6 +10,7 @@ import type {
 import type { QueueOptions } from '../core/options.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
 import type { Refusal } from '../core/refusals.ts'
+import type { SettleResult as Settled, SettleHow } from '../core/settling.ts'
 import type { BarrierView, Holdout as CoreHoldout, Progress, QueueView } from '../core/snapshot.ts'
 
 export type {
@@ -25,6 +26,7 @@ export type {
   QueueView,
   Refusal,
   Sequence,
+  SettleHow,
 }
 
 /** A message that holds a barrier; `holder` is the name of the peer that has it. */
@@ -124,31 +126,15 @@ export interface Outbox {
   pressure(on: boolean, reason: string): void
 }
 
-export type SettleKind =
-  | { readonly kind: 'ack' }
-  | { readonly kind: 'nack'; readonly delayMs?: number }
-  | { readonly kind: 'release' }
-  | { readonly kind: 'reject'; readonly reason?: string }
-  /** New deadline: now plus this. */
-  | { readonly kind: 'extend'; readonly leaseMs: number }
-
 export interface SettleCommand {
   readonly subscription: SubscriptionId
   readonly deliveries: readonly Range[]
-  readonly how: SettleKind
+  readonly how: SettleHow
   /** Carried by an ack: settled and published in one commit or not at all (A4). */
   readonly publish?: readonly Messages[]
 }
 
-export type SettleResult =
-  | 'acked'
-  | 'nacked'
-  | 'released'
-  | 'rejected'
-  | 'extended'
-  | 'already-settled'
-  | 'lease-lost'
-  | 'unknown'
+export type SettleResult = Settled['result']
 
 /** In the order of the deliveries named. `refusal`: nothing was done, and why (A4). */
 export interface SettleAnswer {
@@ -184,7 +170,7 @@ export interface TokenSettle {
   readonly queue: string
   /** One token may be named once. */
   readonly deliveries: readonly { readonly sequence: Sequence; readonly leaseToken: string }[]
-  readonly how: SettleKind
+  readonly how: SettleHow
   readonly publish?: readonly Messages[]
 }
 

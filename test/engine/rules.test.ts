@@ -113,6 +113,34 @@ test('A7: bytes_max counts bodies as they are', async () => {
   expect(ann.take()).toEqual(['confirmed 0 as 1', 'refused 1: queue-full', 'confirmed 2 as 2'])
 })
 
+test('A7, P8: a message refused for its size leaves the room it does not take to those behind it', async () => {
+  const { ann, journal } = await withQueue({ bytes_max: 10, messages_max: 2 })
+  ann.publish('q', ['12345678901', '12345678901', '1', '1', '1'])
+  journal.commitAll()
+  expect(ann.take()).toEqual([
+    'refused 0: queue-full',
+    'refused 1: queue-full',
+    'confirmed 2…3 as 1',
+    'refused 4: queue-full',
+  ])
+})
+
+test('B13, B12: what is carried brings the time of its first publish along', async () => {
+  const { ann, journal, clock } = await withQueue()
+  const began = clock.now()
+  ann.publish('q', ['a', ['', { barrier: { name: 'one' } }]])
+  clock.advance(1_000)
+  ann.publish('q', ['b', ['', { barrier: { name: 'two' } }]])
+  ann.peer.cancelBarrier('q', 'one', 'carry', () => {})
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 5 })
+  journal.commitAll()
+  ann.ack(1, 1, 2)
+  journal.commitAll()
+  expect(ann.peer.barrier('q', 'two')).toMatchObject({
+    record: { stats: { published: 2, acked: 2, carried: 1, firstPublishedAt: began } },
+  })
+})
+
 test('D9: an at-most-once message is removed on disk before it is sent, and comes only once', async () => {
   const { ann, journal, clock } = await withQueue({ semantics: 'at-most-once' })
   ann.publish('q', ['a', 'b'])

@@ -6,7 +6,7 @@ import type {
   Pulled,
   Refusal,
   SettleAnswer,
-  SettleKind,
+  SettleHow,
   TokenSettle,
 } from '../../engine/peer.ts'
 import { messageTooLarge, readCommand, requestTooLarge } from './body.ts'
@@ -31,7 +31,7 @@ interface Settling {
   readonly path: string
   readonly summary: string
   readonly count: string
-  readonly read: (command: JsonObject) => SettleKind
+  readonly read: (command: JsonObject) => SettleHow
 }
 
 const SETTLINGS: readonly Settling[] = [
@@ -163,17 +163,17 @@ function readTokens(command: JsonObject): TokenSettle['deliveries'] {
   })
 }
 
-function readNack(command: JsonObject): SettleKind {
+function readNack(command: JsonObject): SettleHow {
   const delayMs = command.durationMs('delay')
   return delayMs === undefined ? { kind: 'nack' } : { kind: 'nack', delayMs }
 }
 
-function readReject(command: JsonObject): SettleKind {
+function readReject(command: JsonObject): SettleHow {
   const reason = command.text('reason')
   return reason === undefined ? { kind: 'reject' } : { kind: 'reject', reason }
 }
 
-function readExtension(command: JsonObject): SettleKind {
+function readExtension(command: JsonObject): SettleHow {
   return { kind: 'extend', leaseMs: command.needed('lease', command.durationMs('lease')) }
 }
 

@@ -1,5 +1,5 @@
 import { type Frames, ProtocolError, type Range, type ValueMap } from '@sluice/protocol'
-import type { PublishAnswer, SettleAnswer, SettleCommand, SettleKind } from '../../engine/peer.ts'
+import type { PublishAnswer, SettleAnswer, SettleCommand, SettleHow } from '../../engine/peer.ts'
 import { refusalFields, refusalValue } from './refusals.ts'
 
 /** @throws ProtocolError for what no client can mean; what is merely too late is the engine's to answer. */
@@ -18,7 +18,7 @@ export function settledFields({ results, refusal, published }: SettleAnswer): Om
   return { results, refusal: refusalValue(refusal), published: published?.map(publishedValue) ?? null }
 }
 
-function settleKind({ how, valueMs, reason }: Frames['settle']): SettleKind {
+function settleKind({ how, valueMs, reason }: Frames['settle']): SettleHow {
   switch (how) {
     case 'nack':
       return valueMs === 0 ? { kind: 'nack' } : { kind: 'nack', delayMs: valueMs - 1 }
