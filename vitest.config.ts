@@ -25,7 +25,10 @@ export default defineConfig({
         ...shared,
         test: { name: 'server', include: at('journal', 'engine', 'listeners', 'clients'), testTimeout: 30_000 },
       },
-      { ...shared, test: { name: 'slow', include: at('simulation', 'crash', 'examples'), testTimeout: 180_000 } },
+      {
+        ...shared,
+        test: { name: 'slow', include: at('simulation', 'crash', 'examples', 'bench'), testTimeout: 180_000 },
+      },
     ],
   },
 })

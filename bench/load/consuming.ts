@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Connection } from './system.ts'
+import type { Connection, ConsumeOptions } from './system.ts'
 import type { Bench } from './workloads/workload.ts'
 
 /** When nothing arrives for so long, nothing will: what was confirmed needs no flush to be delivered. */
@@ -19,10 +19,14 @@ export function connectConsumers({ connect, load }: Bench): Promise<Connection[]
 }
 
 /** A consumer on each connection, from now on. */
-export function startConsuming(bench: Bench, connections: readonly Connection[], queue: string): Consuming {
-  const { ledger, bodies, load } = bench
+export function startConsuming(
+  { ledger, bodies, load: { prefetch } }: Bench,
+  connections: readonly Connection[],
+  queue: string,
+  options: Pick<ConsumeOptions, 'isAwaited'> = {},
+): Consuming {
   const received = (body: unknown): void => ledger.take(bodies.read(body))
-  const consumers = connections.map(connection => connection.consume(queue, { prefetch: load.prefetch, received }))
+  const consumers = connections.map(connection => connection.consume(queue, { ...options, prefetch, received }))
   return {
     async stop() {
       await Promise.all(consumers.map(consumer => consumer.stop()))

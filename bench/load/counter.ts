@@ -1,20 +1,26 @@
 /** Counts up, and tells when a count is reached. */
 export class Counter {
   value = 0
-  #awaited = Number.POSITIVE_INFINITY
-  #resolve: () => void = () => {}
+  /** The next count that somebody waits for: the only one that each step looks at. */
+  #next = Number.POSITIVE_INFINITY
+  readonly #waiting: { readonly count: number; readonly resolve: () => void }[] = []
 
   add(): void {
     this.value += 1
-    if (this.value === this.#awaited) this.#resolve()
+    if (this.value === this.#next) this.#tell()
   }
 
-  /** Resolves when that many are counted. One may wait at a time. */
+  /** Resolves when that many are counted. */
   reached(count: number): Promise<void> {
     return new Promise(resolve => {
-      if (this.value >= count) return resolve()
-      this.#awaited = count
-      this.#resolve = resolve
+      this.#waiting.push({ count, resolve })
+      this.#tell()
     })
+  }
+
+  #tell(): void {
+    const due = this.#waiting.filter(({ count }) => count <= this.value)
+    for (const waiter of due) this.#waiting.splice(this.#waiting.indexOf(waiter), 1)[0]?.resolve()
+    this.#next = Math.min(...this.#waiting.map(({ count }) => count))
   }
 }

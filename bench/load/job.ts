@@ -27,6 +27,16 @@ export interface Load {
 /** Wrong on purpose, once in a run, to see that the check finds it: a message confirmed but not sent, or sent twice. */
 export type Fault = 'lose' | 'repeat'
 
+/** Sent by the load client: the server is to end and to start again on the same files. The answer is `Restarted`. */
+export const RESTART = 'restart'
+
+export interface Restarted {
+  readonly address: string
+  readonly serverPids: readonly number[]
+  /** When the new process was started, on the clock of `microsNow`. */
+  readonly startedAtMicros: number
+}
+
 /** What the load client answers. */
 export interface Report extends Measured {
   /** Messages that were published in the whole run, each consumed exactly once unless `problems` tells. */

@@ -9,6 +9,8 @@ const SHOWN_MAX = 5
 export class Ledger {
   readonly confirmed: Counter = new Counter()
   readonly consumed: Counter = new Counter()
+  /** Called for each message of ours that is received, if given. */
+  onTake: ((number: number) => void) | undefined
   #nextNumber = 0
   #times = new Uint8Array(1 << 20)
   #foreign = 0
@@ -26,7 +28,10 @@ export class Ledger {
   /** A message was received. @param number −1 for a body that nobody published */
   take(number: number): void {
     if (number < 0 || number >= this.#nextNumber) this.#foreign += 1
-    else this.#times[number]! += 1
+    else {
+      this.#times[number]! += 1
+      this.onTake?.(number)
+    }
     this.consumed.add()
   }
 

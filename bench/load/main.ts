@@ -10,6 +10,7 @@ import type { System } from './system.ts'
 import { echo } from './systems/echo.ts'
 import { SYSTEMS } from './systems/index.ts'
 import { resultsText } from './table.ts'
+import { isJson } from './workloads/index.ts'
 
 /** One line of the table, and its rounds so far. */
 interface Case {
@@ -36,7 +37,7 @@ try {
 async function bench(options: Options): Promise<void> {
   const machine = machineOf(options.dataFolder)
   if (machine.fileSystem === 'tmpfs') say(`${options.dataFolder} is in memory, nothing there is durable: use --data`)
-  const cases = casesOf(options, await installed(options.systems))
+  const cases = casesOf(options, installed(options.systems))
   const baseline: Case = {
     name: 'echo',
     system: echo,
@@ -66,10 +67,10 @@ async function bench(options: Options): Promise<void> {
   say(`written to ${writeResults(results)}`)
 }
 
-async function installed(names: readonly string[]): Promise<string[]> {
+function installed(names: readonly string[]): string[] {
   const found: string[] = []
   for (const name of names) {
-    const install = await SYSTEMS[name]!.missing?.()
+    const install = SYSTEMS[name]!.missing?.()
     if (install === undefined) found.push(name)
     else say(`${name} is left out, it is not installed: ${install}`)
   }
@@ -91,6 +92,7 @@ async function runCase(one: Case, options: Options): Promise<Run> {
     load: {
       ...options,
       bodyBytes: one.bodyBytes,
+      ...(isJson(one.workload) ? { codec: 'json' } : {}),
       ...(isBaseline ? { codec: 'bytes', plant: undefined } : {}),
       ...(isBaseline && 'seconds' in options.length
         ? { length: { seconds: Math.min(ECHO_SECONDS, options.length.seconds) } }

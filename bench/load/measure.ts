@@ -17,6 +17,19 @@ export interface Measured {
   /** Both moments on the monotonic clock, in µs: V8 stamps CPU profiles with the same. */
   readonly fromMicros: number
   readonly toMicros: number
+  /** Of workloads that look at single messages. */
+  readonly latency?: { readonly receive: Percentiles; readonly confirm: Percentiles }
+  /** From the start of the process to the first delivery, in ms, where that is measured. */
+  readonly startMs?: number
+  /** What the server's folder takes, where that is measured. */
+  readonly diskBytes?: number
+}
+
+/** In ms. */
+export interface Percentiles {
+  readonly p50: number
+  readonly p99: number
+  readonly p999: number
 }
 
 /** CPU time in the time measured, and memory at its end. */
@@ -64,7 +77,12 @@ interface Reading extends Moment {
 }
 
 function moment(counter: Counter): Moment {
-  return { count: counter.value, micros: Number(process.hrtime.bigint() / 1000n) }
+  return { count: counter.value, micros: microsNow() }
+}
+
+/** The monotonic clock of the machine, the same in all processes. */
+export function microsNow(): number {
+  return Number(process.hrtime.bigint() / 1000n)
 }
 
 function reading(counter: Counter, serverPids: readonly number[]): Reading {

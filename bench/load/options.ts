@@ -5,19 +5,19 @@ import { BODY_BYTES_MIN, type Codec } from './bodies.ts'
 import type { Fault } from './job.ts'
 import type { Length } from './measure.ts'
 import { SYSTEMS } from './systems/index.ts'
-import { WORKLOADS } from './workloads/index.ts'
+import { GROUPS, USUAL, WORKLOADS } from './workloads/index.ts'
 
 export const HELP = `Usage: npm run bench -- [options]
 
   --systems LIST     ${Object.keys(SYSTEMS).join(', ')} (default: sluice)
-  --workloads LIST   ${Object.keys(WORKLOADS).join(', ')} (default: all)
+  --workloads LIST   W1 … W7, W9, W10, or a part of W9 or W10 by its name (default: ${USUAL.join(', ')})
   --body LIST        bytes of a body (default: 100)
   --codec NAME       bytes or json (default: bytes)
   --window N         publishes unconfirmed at once (default: 1000)
   --prefetch N       deliveries unsettled at once, for each consumer (default: 100)
   --consumers N      each on a connection of its own (default: 4)
-  --seconds N        how long W1 and W3 are measured (default: 5)
-  --messages N       measure so many messages instead; the backlog of W2 (default: 200000)
+  --seconds N        how long is measured (default: 5)
+  --messages N       measure so many messages instead; the backlog of W2 and W6, the batch of W7 (default: 200000)
   --warmup N         seconds before (default: 1)
   --rounds N         (default: 3)
   --data DIR         where servers keep their files: on the disk to be measured (default: ${tmpdir()})
@@ -53,7 +53,7 @@ export function readOptions(args: readonly string[]): Options | 'help' {
     args: [...args],
     options: {
       systems: { ...string, default: 'sluice' },
-      workloads: { ...string, default: Object.keys(WORKLOADS).join() },
+      workloads: { ...string, default: USUAL.join() },
       body: { ...string, default: '100' },
       codec: { ...string, default: 'bytes' },
       window: { ...string, default: '1000' },
@@ -73,7 +73,9 @@ export function readOptions(args: readonly string[]): Options | 'help' {
   })
   if (values.help) return 'help'
   const systems = values.systems.split(',').map(name => oneOf('systems', name, Object.keys(SYSTEMS)))
-  const workloads = values.workloads.split(',').map(name => oneOf('workloads', name, Object.keys(WORKLOADS)))
+  const workloads = values.workloads
+    .split(',')
+    .flatMap(name => GROUPS[name] ?? [oneOf('workloads', name, [...Object.keys(WORKLOADS), ...Object.keys(GROUPS)])])
   return {
     systems,
     workloads,
@@ -88,7 +90,7 @@ export function readOptions(args: readonly string[]): Options | 'help' {
     dataFolder: values.data,
     profileFolder: values['cpu-prof'],
     outFolder: values.out,
-    name: values.name ?? [...systems, ...workloads].join('-'),
+    name: values.name ?? [...systems, ...values.workloads.split(',')].join('-'),
     plant: values.plant === undefined ? undefined : oneOf<Fault>('plant', values.plant, ['lose', 'repeat']),
   }
 }

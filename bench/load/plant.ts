@@ -7,9 +7,10 @@ const PLANTED_AT = 100
 /** The same connection with a fault in it. */
 export function withFault(connection: Connection, fault: Fault): Connection {
   return {
-    declare: queue => connection.declare(queue),
+    declare: (queue, barrier) => connection.declare(queue, barrier),
     publisher: queue => faulty(connection.publisher(queue), fault),
     consume: (queue, options) => connection.consume(queue, options),
+    done: (queue, count) => connection.done(queue, count),
     close: () => connection.close(),
   }
 }

@@ -1,9 +1,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { chart } from './chart.ts'
 import type { Figures, Spread } from './figures.ts'
 import type { Machine } from './machine.ts'
 import type { Options } from './options.ts'
 import type { Run } from './run.ts'
+import { resultsMarkdown } from './table.ts'
 
 /** What a call of the bench found: the file in `bench/results`. */
 export interface Results {
@@ -35,11 +37,13 @@ export interface Result extends Figures {
   readonly rounds: readonly Run[]
 }
 
-/** @returns where the file is; one of the same day and name is replaced */
+/** Writes them as JSON, Markdown and a chart. @returns where the JSON is; files of the same day and name are replaced */
 export function writeResults(results: Results): string {
   const { outFolder, name } = results.options
   mkdirSync(outFolder, { recursive: true })
-  const file = join(outFolder, `${results.date.slice(0, 10)}-${name}.json`)
-  writeFileSync(file, `${JSON.stringify(results, null, 2)}\n`)
-  return file
+  const file = (ending: string) => join(outFolder, `${results.date.slice(0, 10)}-${name}.${ending}`)
+  writeFileSync(file('json'), `${JSON.stringify(results, null, 2)}\n`)
+  writeFileSync(file('md'), resultsMarkdown(results))
+  writeFileSync(file('svg'), chart(results))
+  return file('json')
 }

@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import type { Load, Report } from './job.ts'
+import { type Job, type Load, RESTART, type Report, type Restarted } from './job.ts'
+import { microsNow } from './measure.ts'
 import type { System } from './system.ts'
 
 export interface RunOptions {
@@ -31,12 +32,19 @@ export async function runOnce(
   const folder = mkdtempSync(join(dataFolder, 'sluice-bench-'))
   const profiles = (side: string) => profileFolder && join(profileFolder, `${workload}-${name}-${load.bodyBytes}`, side)
   try {
-    const server = await system.start({ folder, profileFolder: profiles('server') })
+    const start = () => system.start({ folder, profileFolder: profiles('server') })
+    let server = await start()
     try {
       const client = startClient(profiles('client'))
-      client.send({ system: name, workload, address: server.address, serverPids: server.pids, load })
-      const report = await withEnd(client, Promise.race([reportOf(client), server.failed, tooLong(load)]))
-      return { ...report, version: server.version }
+      const restart = async (): Promise<Restarted> => {
+        await server.stop()
+        const startedAtMicros = microsNow()
+        server = await start()
+        return { address: server.address, serverPids: server.pids, startedAtMicros }
+      }
+      client.send({ system: name, workload, address: server.address, serverPids: server.pids, load } satisfies Job)
+      const reporting = Promise.race([reportOf(client, restart), server.failed, tooLong(load)])
+      return { ...(await withEnd(client, reporting)), version: server.version }
     } finally {
       await server.stop()
     }
@@ -51,8 +59,14 @@ function startClient(profileFolder: string | undefined): ChildProcess {
   return fork(fileURLToPath(new URL('client.ts', import.meta.url)), { execArgv: [...process.execArgv, ...profile] })
 }
 
-async function reportOf(client: ChildProcess): Promise<Report> {
-  const [answer] = (await Promise.race([once(client, 'message'), once(client, 'exit')])) as [Report | number | null]
+async function reportOf(client: ChildProcess, restart: () => Promise<Restarted>): Promise<Report> {
+  const [answer] = (await Promise.race([once(client, 'message'), once(client, 'exit')])) as [
+    Report | typeof RESTART | number | null,
+  ]
+  if (answer === RESTART) {
+    client.send(await restart())
+    return reportOf(client, restart)
+  }
   // What went wrong is on standard error, which it shares with us.
   if (answer === null || typeof answer === 'number') throw new Error(`the load client ended with ${answer}`)
   return answer

@@ -35,12 +35,15 @@ function connection(socket: WebSocket): Connection {
         waiting.push(resolve)
         socket.send(body as Uint8Array)
       }),
-    consume() {
-      throw new Error('the echo keeps nothing')
-    },
+    consume: keepsNothing,
+    done: keepsNothing,
     async close() {
       socket.close()
       await once(socket, 'close')
     },
   }
+}
+
+function keepsNothing(): never {
+  throw new Error('the echo keeps nothing')
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Client, connect, type Message, type Subscription } from '@sluice/client'
 import type { Body, Codec } from '../bodies.ts'
-import type { Connection, Consumer, System } from '../system.ts'
+import type { Connection, ConsumeOptions, Consumer, System } from '../system.ts'
 import { startServerProcess } from './server-process.ts'
 
 const ROOT = new URL('../../../', import.meta.url)
@@ -37,8 +37,8 @@ class SluiceConnection implements Connection {
     this.#codec = codec
   }
 
-  declare(queue: string): Promise<unknown> {
-    return this.#client.queue(queue).declare()
+  declare(queue: string, barrier?: string): Promise<unknown> {
+    return this.#client.queue(queue).declare(barrier === undefined ? {} : { barrier })
   }
 
   publisher(name: string): (body: Body) => Promise<unknown> {
@@ -46,7 +46,7 @@ class SluiceConnection implements Connection {
     return body => queue.publish(body)
   }
 
-  consume(name: string, options: { readonly prefetch: number; readonly received: (body: Body) => void }): Consumer {
+  consume(name: string, options: ConsumeOptions): Consumer {
     const queue = this.#client.queue(name, { codec: this.#codec })
     const messages = queue.consume({ prefetch: options.prefetch, barriers: false })
     const consuming = takeAll(messages, options.received)
@@ -57,6 +57,11 @@ class SluiceConnection implements Connection {
         await this.#client.flush()
       },
     }
+  }
+
+  async done(name: string): Promise<unknown> {
+    const barrier = await this.#client.queue(name, { codec: this.#codec }).barrier()
+    return barrier.wait()
   }
 
   close(): Promise<void> {

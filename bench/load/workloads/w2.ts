@@ -1,14 +1,17 @@
 import { connectConsumers, consumedAll, startConsuming } from '../consuming.ts'
+import type { Measured } from '../measure.ts'
 import { publishCount } from '../publishing.ts'
-import type { Workload } from './workload.ts'
+import type { Bench, Workload } from './workload.ts'
 
 const BACKLOG = 200_000
 const WARMUP_BACKLOG = 50_000
 
 /** Drain: a backlog of ready messages, consumers on connections of their own, an ack for each message. */
-export const w2: Workload = async bench => {
-  const { connect, load, ledger, measure } = bench
-  const backlog = 'messages' in load.length ? load.length.messages : BACKLOG
+export const w2: Workload = bench =>
+  drain(bench, 'messages' in bench.load.length ? bench.load.length.messages : BACKLOG)
+
+export async function drain(bench: Bench, backlog: number): Promise<Measured> {
+  const { connect, ledger, measure } = bench
   const publisher = await connect()
   const connections = await connectConsumers(bench)
 

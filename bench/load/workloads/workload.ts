@@ -4,6 +4,7 @@ import type { Load } from '../job.ts'
 import type { Ledger } from '../ledger.ts'
 import type { Length, Measured } from '../measure.ts'
 import type { Connection } from '../system.ts'
+import type { Usage } from '../usage.ts'
 
 /** What a workload works with. Every message it publishes must have been consumed, through the ledger, when it ends. */
 export interface Bench {
@@ -12,6 +13,10 @@ export interface Bench {
   readonly bodies: Bodies
   /** A connection of its own, closed when the run ends. */
   connect(): Promise<Connection>
+  /** Ends the server, and all connections, and starts it again on its files. @returns when, on the clock of `microsNow` */
+  restart(): Promise<number>
+  /** Of the server, now. */
+  usage(): Usage
   /** Measures what is counted from now on. */
   measure(counter: Counter, length?: Length): Promise<Measured>
 }

@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 import { bodiesOf } from '../../bench/load/bodies.ts'
 import { Ledger } from '../../bench/load/ledger.ts'
 import type { Results } from '../../bench/load/results.ts'
+import { SYSTEMS } from '../../bench/load/systems/index.ts'
 
 const MAIN = new URL('../../bench/load/main.ts', import.meta.url).pathname
 const folder = mkdtempSync(join(tmpdir(), 'sluice-bench-test-'))
@@ -16,11 +17,11 @@ function bench(...args: string[]) {
   const brief = ['--rounds', '1', '--warmup', '0.1', '--out', folder]
   return spawnSync(process.execPath, ['--import', 'tsx', MAIN, ...brief, ...args], {
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 180_000,
   })
 }
 
-describe('the bench', { timeout: 60_000 }, () => {
+describe('the bench', { timeout: 180_000 }, () => {
   test('runs every workload against a real server, prints a table and keeps the details', () => {
     const { status, stdout, stderr } = bench('--messages', '2000', '--name', 'brief')
 
@@ -43,6 +44,47 @@ describe('the bench', { timeout: 60_000 }, () => {
     expect(baseline.flushesPerSecond.median).toBeGreaterThan(0)
     expect(baseline.echo.messagesPerSecond.median).toBeGreaterThan(0)
   })
+
+  test('has a workload for latency, many queues, a backlog over a restart, the whole job, and the price of a barrier', () => {
+    const { status, stdout, stderr } = bench('--workloads', 'W4,W5,W6,W7,W9', '--messages', '3000', '--name', 'more')
+
+    expect(status, stderr).toBe(0)
+    expect(stdout).toMatch(
+      /^W4 sluice: p50 \/ p99 \/ p99\.9 from publish to receipt [\d. /]+ ms, to confirm [\d. /]+ ms$/m,
+    )
+    expect(stdout).toMatch(/^W6 sluice: [\d.]+ ms from process start to the first delivery$/m)
+    expect(stdout).toMatch(/^W7 sluice: [\d.]+ s for the job$/m)
+    for (const name of ['W5', 'W9-W1-without', 'W9-W1-with', 'W9-W3-without', 'W9-W3-with']) {
+      expect(stdout).toMatch(new RegExp(`^${name} +100 B +sluice +[\\d,]+ +`, 'm'))
+    }
+  })
+
+  for (const [name, { missing }] of Object.entries(SYSTEMS)) {
+    const install = missing?.()
+    if (install !== undefined) console.log(`skipped: ${name} is not on this machine; to install it: ${install}`)
+    test.skipIf(install !== undefined)(`measures ${name} by the same workloads, and leaves a table and a chart`, () => {
+      const { status, stderr } = bench(
+        '--systems',
+        name,
+        '--workloads',
+        'W1,W3,W7',
+        '--messages',
+        '300',
+        '--name',
+        name,
+      )
+
+      expect(status, stderr).toBe(0)
+      const [table, chart] = ['md', 'svg'].map(ending => {
+        const file = readdirSync(folder).find(file => file.endsWith(`-${name}.${ending}`) && /^[\d-]+-/.test(file))
+        return readFileSync(join(folder, file!), 'utf8')
+      })
+      for (const workload of ['W1', 'W3', 'W7']) {
+        expect(table).toContain(`| ${workload} | 100 B | ${name} |`)
+        expect(chart).toContain(`>${workload}, 100 B</text>`)
+      }
+    })
+  }
 
   test('measures a time too, JSON bodies, and shows where the time of server and client goes', () => {
     const profiles = join(folder, 'profiles')
@@ -69,7 +111,7 @@ describe('the bench', { timeout: 60_000 }, () => {
   test('says what it does not understand', () => {
     const { status, stderr } = bench('--systems', 'sluce')
 
-    expect(stderr).toContain('bench: --systems: there is no sluce; there are sluice')
+    expect(stderr).toContain('bench: --systems: there is no sluce; there are sluice, ')
     expect(status).toBe(1)
   })
 })

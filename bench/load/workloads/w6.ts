@@ -1,0 +1,28 @@
+import { connectConsumers, consumedAll, startConsuming } from '../consuming.ts'
+import { microsNow } from '../measure.ts'
+import { publishCount } from '../publishing.ts'
+import type { Workload } from './workload.ts'
+
+const BACKLOG = 1_000_000
+
+/** A backlog: the memory that it takes, and the time from the start of the process to the first delivery of it. */
+export const w6: Workload = async bench => {
+  const { connect, load, ledger, measure, restart, usage } = bench
+  const backlog = 'messages' in load.length ? load.length.messages : BACKLOG
+  const publisher = await connect()
+  await publisher.declare('w6')
+  await publishCount(bench, publisher.publisher('w6'), backlog)
+  const full = usage()
+
+  const startedAtMicros = await restart()
+  const connections = await connectConsumers(bench)
+  const first = ledger.consumed.reached(1).then(microsNow)
+  const measuring = measure(ledger.consumed, { messages: backlog })
+  const consuming = startConsuming(bench, connections, 'w6')
+  const startMs = ((await first) - startedAtMicros) / 1000
+  const measured = await measuring
+  await consumedAll(bench)
+  await consuming.stop()
+  const rssBytes = Math.max(full.rssBytes, measured.server.rssBytes)
+  return { ...measured, startMs, server: { ...measured.server, rssBytes } }
+}
