@@ -1,4 +1,4 @@
-import { HELLO_DEADLINE_MS, MESSAGE_FRAMES_MAX, SUBSCRIPTIONS_MAX } from '@sluice/protocol'
+import { HELLO_DEADLINE_MS, MESSAGE_FRAMES_MAX, PROTOCOL_VERSION, SUBSCRIPTIONS_MAX } from '@sluice/protocol'
 import { describe, expect, test } from 'vitest'
 import { fromHex } from '../protocol/samples.ts'
 import { Bench, brief, frame, HELLO, message, publish, RECORD, settle, subscribe } from './native-support.ts'
@@ -9,7 +9,7 @@ describe('hello', () => {
   test('a hello is answered by a welcome with what the server allows', () => {
     const bench = new Bench()
     bench.receive(frame('hello', HELLO))
-    expect(brief(bench.frames())).toEqual(['welcome(1 3 20000 4194304 1048576 10000 test)'])
+    expect(brief(bench.frames())).toEqual(['welcome(3 3 20000 4194304 1048576 10000 test)'])
     expect(bench.peer.identity).toEqual({ name: 'ann', producer: 'a'.repeat(32) })
   })
 
@@ -34,13 +34,16 @@ describe('hello', () => {
   test('a client that is newer is answered in the version that the server speaks', () => {
     const bench = new Bench()
     bench.receive(frame('hello', { ...HELLO, version: 9 }))
-    expect(bench.only('welcome').version).toBe(2)
+    expect(bench.only('welcome').version).toBe(PROTOCOL_VERSION)
   })
 
   test('a version too old is refused with the versions that are spoken', () => {
     const bench = new Bench()
     bench.receive(frame('hello', { ...HELLO, version: 0 }))
-    expect(bench.only('goodbye')).toMatchObject({ code: 'unsupported-version', facts: { oldest: 1, newest: 2 } })
+    expect(bench.only('goodbye')).toMatchObject({
+      code: 'unsupported-version',
+      facts: { oldest: 1, newest: PROTOCOL_VERSION },
+    })
     expect(bench.closedWith).toEqual([1002, 'unsupported-version'])
   })
 

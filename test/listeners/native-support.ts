@@ -6,6 +6,7 @@ import {
   type FrameInputs,
   type FrameName,
   type Frames,
+  PROTOCOL_VERSION,
   type ServerFrameName,
 } from '@sluice/protocol'
 import type {
@@ -24,7 +25,7 @@ import { NativeConnection, type NativeConnectionOptions } from '../../src/listen
 import type { NativeClock } from '../../src/listeners/native/outgoing.ts'
 
 export const HELLO: FrameInputs['hello'] = {
-  version: 1,
+  version: PROTOCOL_VERSION,
   name: 'ann',
   producer: 'a'.repeat(32),
   token: '',

@@ -71,6 +71,8 @@ export class NativeConnection {
   #peer: Peer | undefined
   #publishing: Publishing | undefined
   #mayPublish = false
+  /** Spoken from the welcome on. */
+  #version = 0
   #ended = false
   readonly #cancelDeadline: () => void
 
@@ -202,8 +204,9 @@ export class NativeConnection {
     this.#cancelDeadline()
     this.#publishing = new Publishing(this.#out, engine, this.#options.windowBytes ?? PUBLISH_WINDOW_BYTES_DEFAULT)
     this.#mayPublish = hello.producer !== ''
+    this.#version = Math.min(hello.version, PROTOCOL_VERSION)
     this.#out.frame('welcome', {
-      version: Math.min(hello.version, PROTOCOL_VERSION),
+      version: this.#version,
       start: engine.start,
       heartbeatMs,
       granted: this.#publishing.granted,
@@ -223,8 +226,15 @@ export class NativeConnection {
   }
 
   #publishAtomic(peer: Peer, frame: Frames['publishAtomic']): void {
+    this.#since(2, 'publishAtomic')
     if (this.#mayPublish) this.#publishing?.publishAtomic(peer, frame)
     else for (const part of frame.parts) this.#publishing?.refuse(part, NO_PRODUCER)
+  }
+
+  /** @throws ProtocolError for what the version that both ends speak does not have */
+  #since(version: number, what: string): void {
+    if (this.#version < version)
+      throw new ProtocolError(`${what} is of version ${version}, version ${this.#version} is spoken here`)
   }
 
   #subscribe(peer: Peer, frame: Frames['subscribe']): void {
