@@ -13,7 +13,11 @@ export type SettleHow =
   /** New deadline: now plus this. */
   | { readonly kind: 'extend'; readonly leaseMs: number }
 
-/** Deliveries of one subscription, by ranges of their numbers, and what becomes of them. */
+/**
+ * Deliveries of one subscription, by ranges of their numbers, and what becomes of them. A range with `first` 0 is
+ * everything up to `count` that is still held, and no more: what was lost meanwhile nobody has vouched for, also where a
+ * late ack of it would count (D7).
+ */
 export interface Settle {
   readonly deliveries: readonly { readonly first: number; readonly count: number }[]
   readonly how: SettleHow
@@ -64,6 +68,7 @@ export class Settling {
     { first, count }: { readonly first: number; readonly count: number },
     how: SettleHow,
   ): SettleResult[] {
+    if (first === 0) return this.#settleUpTo(turn, now, subscription, count, how)
     const results: SettleResult[] = []
     const end = first + count
     let at = first
@@ -84,6 +89,15 @@ export class Settling {
     }
     if (at < end) results.push(...this.#unheld(turn, now, subscription, at, end - at, how))
     return results
+  }
+
+  #settleUpTo(turn: Turn, now: Timestamp, subscription: Subscription, last: number, how: SettleHow): SettleResult[] {
+    return this.pieces(subscription, 1, last).map(held => {
+      const { delivery, isSpent } = held
+      const { count } = held.run
+      this.#settlePiece(turn, now, held, how)
+      return { first: delivery, count, result: isSpent ? 'already-settled' : DONE[how.kind] }
+    })
   }
 
   /** What a subscription holds of these deliveries, cut to them. */

@@ -128,6 +128,7 @@ export interface Outbox {
 
 export interface SettleCommand {
   readonly subscription: SubscriptionId
+  /** A range with `first` 0: everything up to delivery `count` that is still held (A3). An ack that carries messages has none. */
   readonly deliveries: readonly Range[]
   readonly how: SettleHow
   /** Carried by an ack: settled and published in one commit or not at all (A4). */

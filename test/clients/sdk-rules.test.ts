@@ -74,6 +74,23 @@ describe('publishing, on the real engine', () => {
   })
 })
 
+describe('settling, on the real engine', () => {
+  test('A3: one number acks everything handed out before that is still held', async () => {
+    await using server = await memoryServer({ clock: 'virtual' })
+    await using client = await server.connect()
+    const queue = client.queue<number>('q')
+    await queue.declare()
+    await Promise.all([1, 2, 3, 4].map(body => queue.publish(body)))
+    const deliveries = queue.consume({ barriers: false })
+    const messages: Message[] = []
+    while (messages.length < 4) messages.push(await messageOf(deliveries.next()))
+    await messages[1]!.reject('no')
+    expect(await messages[2]!.ack({ upTo: true, durable: true })).toBe('acked')
+    expect(await queue.show()).toMatchObject({ leased: 1, ackedTotal: 2 })
+    expect((await queue.dead.list()).messages.map(({ body }) => body)).toEqual([2])
+  })
+})
+
 describe('a confirm that is lost, on the real engine', () => {
   /** Cuts the connection, once, instead of handing over the first confirm that comes over it. */
   function losingOneConfirm(): SocketFactory {

@@ -93,7 +93,11 @@ describe('whatever is wrong in what a client sends ends its connection with prot
     ['a publish of more than a frame may hold', publish({ count: 10_001 }), /publish.count: 10001/],
     ['a publish with an unknown flag', publish({ flags: 8 }), /publish.flags: 8/],
     ['a settle of no deliveries in a range', settle({ deliveries: [{ first: 1, count: 0 }] }), /is no range/],
-    ['a settle of delivery 0', settle({ deliveries: [{ first: 0, count: 1 }] }), /is no range/],
+    [
+      'an ack that carries messages up to a delivery',
+      settle({ deliveries: [{ first: 0, count: 1 }], publish: [{ queue: 'r', count: 1, messages: new Uint8Array(4) }] }),
+      /settle\.publish: an ack that carries messages names/,
+    ],
     ['a range beyond all numbers', settle({ deliveries: [{ first: 2 ** 52, count: 2 ** 52 }] }), /is no range/],
     ['an extend by nothing', settle({ how: 'extend' }), /an extend needs a lease/],
     [

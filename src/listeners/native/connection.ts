@@ -276,6 +276,7 @@ export class NativeConnection {
 
   #settle(peer: Peer, frame: Frames['settle']): void {
     const { request } = frame
+    if (frame.deliveries.some(({ first }) => first === 0)) this.#since(3, 'everything up to a delivery')
     const command = settleCommand(frame)
     if (request === 0) {
       peer.settle(command)
