@@ -198,8 +198,8 @@ export class Settling {
       queue.takeWaiting(waiting)
       return waiting
     }
-    for (const run of queue.delayed)
-      if (isIn(run, sequence)) return queue.delayed.takePart(run, sequence - run.first, 1)
+    const delayed = queue.delayed.find(sequence)
+    if (delayed !== undefined) return queue.delayed.takePart(delayed, sequence - delayed.first, 1)
     const held = this.leaseOf(sequence)
     if (held === undefined) return undefined
     queue.loseLease(turn, held)
@@ -212,7 +212,8 @@ export class Settling {
       const run = ready.find(sequence) ?? groups.find(sequence)
       if (run !== undefined) return run
     }
-    for (const run of this.#queue.delayed) if (isIn(run, sequence)) return run
+    const delayed = this.#queue.delayed.find(sequence)
+    if (delayed !== undefined) return delayed
     for (const { run, isSpent } of this.#queue.heldRuns()) if (!isSpent && isIn(run, sequence)) return run
     return undefined
   }

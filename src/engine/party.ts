@@ -18,6 +18,7 @@ import type {
   Holdout,
   MessageView,
   Outbox,
+  PageCommand,
   Peer,
   PeerIdentity,
   PublishCommand,
@@ -373,7 +374,7 @@ export class Party implements Peer {
   }
 
   deadLetters(
-    choice: DeadLetterChoice & { readonly after?: Sequence; readonly limit: number },
+    choice: DeadLetterChoice & PageCommand,
   ): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal {
     return this.#inspection.deadLetters(choice)
   }

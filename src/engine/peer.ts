@@ -197,13 +197,19 @@ export interface MessageView {
   readonly bytes: Uint8Array
 }
 
-export interface BrowseCommand {
-  readonly queue: string
-  readonly state?: 'ready' | 'leased' | 'delayed'
-  readonly filter?: string
+/** Which part of a list. A page can be short, or empty, and yet not the last: it has `next` then. */
+export interface PageCommand {
   readonly after?: Sequence
   /** At most 1,000. */
   readonly limit: number
+  /** Bytes of messages with which a page ends; default 8 MiB. One message always fits. */
+  readonly bytesMax?: number
+}
+
+export interface BrowseCommand extends PageCommand {
+  readonly queue: string
+  readonly state?: 'ready' | 'leased' | 'delayed'
+  readonly filter?: string
 }
 
 /** Which dead letters of a queue: all, or those that match, or those of one batch. */
@@ -270,7 +276,7 @@ export interface Peer {
   ): void
   /** Dead letters that came from this queue, in its dead-letter queue. */
   deadLetters(
-    choice: DeadLetterChoice & { readonly after?: Sequence; readonly limit: number },
+    choice: DeadLetterChoice & PageCommand,
   ): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal
   /** Back to their origin with a new sequence number, in their batch while its barrier waits (B16). */
   requeueDeadLetters(

@@ -95,7 +95,10 @@ describe('whatever is wrong in what a client sends ends its connection with prot
     ['a settle of no deliveries in a range', settle({ deliveries: [{ first: 1, count: 0 }] }), /is no range/],
     [
       'an ack that carries messages up to a delivery',
-      settle({ deliveries: [{ first: 0, count: 1 }], publish: [{ queue: 'r', count: 1, messages: new Uint8Array(4) }] }),
+      settle({
+        deliveries: [{ first: 0, count: 1 }],
+        publish: [{ queue: 'r', count: 1, messages: new Uint8Array(4) }],
+      }),
       /settle\.publish: an ack that carries messages names/,
     ],
     ['a range beyond all numbers', settle({ deliveries: [{ first: 2 ** 52, count: 2 ** 52 }] }), /is no range/],

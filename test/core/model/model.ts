@@ -506,7 +506,9 @@ export class Model {
     if (carried.length > 0 && queue.options.semantics === 'at-most-once') return ['invalid-request']
     if (carried.length === 0) {
       this.#touched.add(queue)
-      return named.map(({ holder, delivery }) => this.#settleOne(queue, holder, delivery, how))
+      return claims.flatMap(({ subscription, ranges }) =>
+        ranges.flatMap(range => this.#settleRange(queue, this.subscription(subscription), range, how)),
+      )
     }
     // A4: all or nothing.
     for (const { holder, delivery } of named) {
@@ -522,6 +524,24 @@ export class Model {
     )
     this.#touched.add(queue)
     return [...published, ...named.map(({ holder, delivery }) => this.#settleOne(queue, holder, delivery, how))]
+  }
+
+  /** A3: a range with `first` 0 is everything up to `count` that is still out. */
+  #settleRange(
+    queue: Queue,
+    holder: Subscription,
+    { first, count }: { first: number; count: number },
+    how: How,
+  ): Answer[] {
+    const out = [
+      ...this.held(holder).map(({ lease }) => lease?.delivery ?? 0),
+      ...holder.spent.map(({ delivery }) => delivery),
+    ]
+    const deliveries =
+      first === 0
+        ? out.filter(delivery => delivery <= count).sort((a, b) => a - b)
+        : Array.from({ length: count }, (_, k) => first + k)
+    return deliveries.map(delivery => this.#settleOne(queue, holder, delivery, how))
   }
 
   #fate(queue: Queue, holder: Subscription, delivery: number): Message | 'unknown' | 'lease-lost' | 'already-settled' {
