@@ -5,7 +5,16 @@ import type { Run } from '../core/run.ts'
 import { type BarrierView, holdouts, type QueueView, viewBarrier, viewGathering, viewQueue } from '../core/snapshot.ts'
 import type { Engine } from './engine.ts'
 import { compile, isRefusal, Subject } from './expressions.ts'
-import type { BarrierName, BrowseCommand, DeadLetterChoice, Holdout, MessageView, PageCommand } from './peer.ts'
+import type {
+  BarrierName,
+  BarriersCommand,
+  BarriersPage,
+  BrowseCommand,
+  DeadLetterChoice,
+  Holdout,
+  MessageView,
+  PageCommand,
+} from './peer.ts'
 import { type Place, placesAfter } from './places.ts'
 
 /** Most messages of one page. */
@@ -40,6 +49,10 @@ interface Budget {
   isOver(): boolean
 }
 
+/** What a barrier costs in a list, about, and each batch that it has closed on its way and each party that is named. */
+const BARRIER_BYTES = 256
+const NAMES_MAX = 100
+
 /** What can be seen of queues, barriers and messages. Nothing is changed by looking. */
 export class Inspection {
   readonly #engine: Engine
@@ -58,17 +71,32 @@ export class Inspection {
     return isRefusal(queue) ? queue : viewQueue(queue, this.#engine.clock.now())
   }
 
-  barriers(name: string): readonly BarrierView[] | Refusal {
+  barriers({
+    queue: name,
+    state,
+    bodies,
+    after = 0,
+    limit,
+    bytesMax = PAGE_BYTES,
+  }: BarriersCommand): BarriersPage | Refusal {
     const queue = this.#engine.find(name)
     if (isRefusal(queue)) return queue
     const now = this.#engine.clock.now()
-    const released = [...queue.barriers.records()].map(({ record }) => viewBarrier(queue, record, now))
-    const waiting = [...queue.barriers.waiting()].map(barrier => viewBarrier(queue, barrier, now))
-    return [
-      ...released,
-      ...waiting,
-      ...[...queue.barriers.gathering()].map(gathering => viewGathering(queue, gathering, now)),
-    ]
+    const places = barriersAfter(queue, after, state)
+    const barriers: BarrierView[] = []
+    let bytes = 0
+    for (const { sequence, view } of places) {
+      if (barriers.length >= Math.min(limit, PAGE_MAX) || bytes >= bytesMax) {
+        const next = barriers.at(-1)?.sequence ?? sequence - 1
+        return { barriers, next }
+      }
+      const barrier = view(now)
+      barriers.push(barrier)
+      const names = (barrier.parties ?? barrier.record?.parties)?.arrived.length ?? 0
+      bytes += BARRIER_BYTES * (1 + (barrier.record?.batches?.length ?? 0) + Math.min(names, NAMES_MAX))
+      if (bodies === true) bytes += barrier.record?.bytes.length ?? 0
+    }
+    return { barriers }
   }
 
   barrier(name: string, barrierName: BarrierName): BarrierView | Refusal {
@@ -236,6 +264,27 @@ export class Inspection {
       bytes,
     }
   }
+}
+
+/** Barriers behind `after`, by sequence number; of one that gathers that is the last party's. */
+function barriersAfter(
+  queue: Queue,
+  after: Sequence,
+  state: BarrierView['state'] | undefined,
+): readonly { readonly sequence: Sequence; view(now: number): BarrierView }[] {
+  const found: { sequence: Sequence; view(now: number): BarrierView }[] = []
+  const add = (sequence: Sequence, view: (now: number) => BarrierView) => {
+    if (sequence > after) found.push({ sequence, view })
+  }
+  const { barriers } = queue
+  if (state === undefined || state === 'released')
+    for (const { record } of barriers.records()) add(record.sequence, now => viewBarrier(queue, record, now))
+  if (state === undefined || state === 'waiting')
+    for (const barrier of barriers.waiting()) add(barrier.sequence, now => viewBarrier(queue, barrier, now))
+  if (state === undefined || state === 'gathering')
+    for (const one of barriers.gathering())
+      add(one.arrivals.at(-1)?.sequence ?? 0, now => viewGathering(queue, one, now))
+  return found.sort((a, b) => a.sequence - b.sequence)
 }
 
 function EVERY(): boolean {

@@ -11,6 +11,8 @@ import { Inspection } from './inspection.ts'
 import { Operations } from './operations.ts'
 import type {
   BarrierName,
+  BarriersCommand,
+  BarriersPage,
   BatchRest,
   BrowseCommand,
   DeadLetterChoice,
@@ -379,8 +381,8 @@ export class Party implements Peer {
     return this.#inspection.deadLetters(choice)
   }
 
-  barriers(name: string): readonly BarrierView[] | Refusal {
-    return this.#inspection.barriers(name)
+  barriers(command: BarriersCommand): BarriersPage | Refusal {
+    return this.#inspection.barriers(command)
   }
 
   barrier(name: string, barrierName: BarrierName): BarrierView | Refusal {

@@ -212,6 +212,20 @@ export interface BrowseCommand extends PageCommand {
   readonly filter?: string
 }
 
+export interface BarriersCommand extends PageCommand {
+  readonly queue: string
+  readonly state?: BarrierView['state']
+  /** Whether the bodies of released ones are looked at; then they count as bytes of the page. */
+  readonly bodies?: boolean
+}
+
+/** By sequence number. */
+export interface BarriersPage {
+  readonly barriers: readonly BarrierView[]
+  /** Where to go on; absent when this was the last page. */
+  readonly next?: Sequence
+}
+
 /** Which dead letters of a queue: all, or those that match, or those of one batch. */
 export interface DeadLetterChoice {
   readonly queue: string
@@ -301,7 +315,7 @@ export interface Peer {
   deleteQueue(name: string, answered: (answer: Refusal | undefined) => void): void
   queues(): readonly QueueView[]
   queue(name: string): QueueView | Refusal
-  barriers(queue: string): readonly BarrierView[] | Refusal
+  barriers(command: BarriersCommand): BarriersPage | Refusal
   barrier(queue: string, name: BarrierName): BarrierView | Refusal
   holdouts(
     queue: string,

@@ -188,7 +188,7 @@ describe('barriers', () => {
     expect(came).toMatchObject({ state: 'gathering', parties: { count: 3, arrivedCount: 1, arrived: ['s1'] } })
     const listed = { barriers: [{ ...gathering, parties: { count: 3, arrived_count: 1 } }] }
     const list = await asked(connection, 'barriers', listed, client.queue('q').barriers())
-    expect(list.came[0]!.parties).toEqual({ count: 3, arrivedCount: 1 })
+    expect(list.came.barriers[0]!.parties).toEqual({ count: 3, arrivedCount: 1 })
   })
 })
 

@@ -74,6 +74,23 @@ describe('publishing, on the real engine', () => {
   })
 })
 
+describe('lists of barriers, on the real engine', () => {
+  test('B10: barriers are listed in pages, by state, with bodies only if they are asked for', async () => {
+    await using server = await memoryServer({ clock: 'virtual' })
+    await using client = await server.connect()
+    const queue = client.queue('q')
+    await queue.declare()
+    for (const name of ['a', 'b', 'c']) await queue.barrier({ name, body: { is: name } })
+    const page = await queue.barriers({ limit: 2 })
+    expect(page).toMatchObject({ barriers: [{ name: 'a', record: { outcome: 'clean' } }, { name: 'b' }], next: 2 })
+    expect(page.barriers[0]!.record!.body).toBe(undefined)
+    const rest = await queue.barriers({ after: 2, state: 'released', bodies: true })
+    expect(rest.barriers.map(({ record }) => record!.body)).toEqual([{ is: 'c' }])
+    expect(rest.next).toBe(undefined)
+    expect((await queue.barriers({ state: 'waiting' })).barriers).toEqual([])
+  })
+})
+
 describe('settling, on the real engine', () => {
   test('A3: one number acks everything handed out before that is still held', async () => {
     await using server = await memoryServer({ clock: 'virtual' })

@@ -135,3 +135,30 @@ test('R9: a page of many single dead letters costs what it shows', async () => {
     expect(Math.min(...times)).toBeLessThan(whole / 20)
   }
 })
+
+test('B10: barriers come page by page and by number, in each state, and a page ends with its bytes', async () => {
+  const { ann, journal } = await withQueue()
+  for (let k = 1; k <= 30; k += 1) ann.publish('q', [['x'.repeat(50_000), { barrier: { name: `r${k}` } }]])
+  ann.publish('q', ['held'])
+  for (let k = 1; k <= 5; k += 1) ann.publish('q', [['x', { barrier: { name: `w${k}` } }]])
+  ann.publish('q', [['x', { barrier: { name: 'g', parties: 2, party: 'a' } }]])
+  journal.commitAll()
+  const namesOf = (more: object) => {
+    const names: string[] = []
+    const sizes: number[] = []
+    for (let after: number | undefined = 0; after !== undefined; ) {
+      const page = ann.peer.barriers({ queue: 'q', limit: 10, after, ...more })
+      if ('code' in page) throw new Error(page.code)
+      names.push(...page.barriers.map(({ name = '' }) => name))
+      sizes.push(page.barriers.length)
+      after = page.next
+    }
+    return { names, sizes }
+  }
+  const named = (letter: string, count: number) => Array.from({ length: count }, (_, k) => `${letter}${k + 1}`)
+  expect(namesOf({})).toEqual({ names: [...named('r', 30), ...named('w', 5), 'g'], sizes: [10, 10, 10, 6] })
+  expect(namesOf({ state: 'waiting', limit: 3 })).toEqual({ names: named('w', 5), sizes: [3, 2] })
+  expect(namesOf({ state: 'gathering' }).names).toEqual(['g'])
+  expect(namesOf({ state: 'released', bodies: true, bytesMax: 200_000 }).sizes).toEqual([4, 4, 4, 4, 4, 4, 4, 2])
+  expect(ann.peer.barriers({ queue: 'p', limit: 1 })).toMatchObject({ code: 'no-such-queue' })
+})

@@ -2,6 +2,8 @@ export type { AtomicMessage } from './atomic.ts'
 export type { BackoffOptions } from './backoff.ts'
 export {
   type BarrierOutcome,
+  type BarriersOptions,
+  type BarriersPage,
   BatchHandle,
   type BatchParties,
   type BatchParty,

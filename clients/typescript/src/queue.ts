@@ -1,5 +1,5 @@
 import { type MessageProperties, PUBLISH_FLAGS, toSnakeCase, type ValueMap } from '@sluice/protocol'
-import { BatchHandle, type BatchProgress, type BatchView, batchView } from './batch.ts'
+import { type BarriersOptions, type BarriersPage, BatchHandle, type BatchProgress, batchView } from './batch.ts'
 import { type BrowseOptions, DeadLetters, type MessagePage, messagePage } from './browsing.ts'
 import { type Codec, type CodecName, codecOf, issuesText, type SchemaResult, type StandardSchema } from './codecs.ts'
 import { InvalidMessageError, type Message } from './delivery.ts'
@@ -118,10 +118,12 @@ export class Queue<T = unknown, Input = T> {
     return messagePage(await this.session.request('browse', () => ({ queue: this.name, ...options })), this.#codec)
   }
 
-  /** Barriers that are on record, waiting, or waiting for parties, in this order; of released ones with parties only how many. */
-  async barriers(): Promise<readonly BatchView<T>[]> {
-    const { barriers } = (await this.session.request('barriers', () => ({ queue: this.name }))) as ValueMap
-    return (barriers as readonly ValueMap[]).map(barrier => batchView(barrier, this.#codec))
+  /** A page of the barriers that are on record, waiting, or waiting for parties; of parties only how many. */
+  async barriers(options: BarriersOptions = {}): Promise<BarriersPage<T>> {
+    const params = { queue: this.name, ...options }
+    const { barriers, next } = (await this.session.request('barriers', () => params)) as ValueMap
+    const page = { barriers: (barriers as readonly ValueMap[]).map(barrier => batchView(barrier, this.#codec)) }
+    return typeof next === 'number' ? { ...page, next } : page
   }
 
   /** @throws RefusedError `no-such-queue` */

@@ -33,7 +33,7 @@ export const OPERATING: Readonly<Record<string, Method>> = {
     const queue = params.text('queue')
     const state = params.optionalOneOf('state', STATES)
     const filter = params.optionalText('filter')
-    const place = page(params)
+    const place = readPage(params)
     params.end()
     answer(pageOrRefusal(peer.browse({ queue, ...place, ...(state && { state }), ...(filter && { filter }) })))
   },
@@ -46,7 +46,7 @@ export const OPERATING: Readonly<Record<string, Method>> = {
   },
   dead(peer, params, answer) {
     const dead = choice(params)
-    const place = page(params)
+    const place = readPage(params)
     params.end()
     answer(pageOrRefusal(peer.deadLetters({ ...dead, ...place })))
   },
@@ -85,7 +85,7 @@ function pausing(isPaused: boolean): Method {
   }
 }
 
-function page(params: Params): PageCommand {
+export function readPage(params: Params): PageCommand {
   const after = params.optionalUint('after')
   const limit = Math.min(params.optionalUint('limit') ?? PAGE_DEFAULT, PAGE_MAX)
   return { limit, bytesMax: PAGE_BYTES, ...(after !== undefined && { after }) }

@@ -30,12 +30,15 @@ export function barrierMap({ record, ...barrier }: BarrierView): ValueMap {
   return record === undefined ? map : { ...map, record: recordWithBody(record) }
 }
 
-/** One of many: parties by their count alone, for the bodies and names of all barriers together have no bound. */
-export function barrierLine({ record, parties, ...barrier }: BarrierView): ValueMap {
+/** One of many: parties by their count alone, for the names of all together have no bound; the body if it is asked for. */
+export function barrierLine({ record, parties, ...barrier }: BarrierView, bodies: boolean): ValueMap {
   const { parties: own, ...rest } = record ?? { parties: undefined }
   const known = own ?? parties
   return {
-    ...barrierMap(record === undefined ? barrier : { ...barrier, record: rest as BarrierRecord }),
+    ...toSnakeCase(barrier),
+    ...(record !== undefined && {
+      record: bodies ? recordWithBody(rest as BarrierRecord) : recordMap(rest as BarrierRecord),
+    }),
     ...(known !== undefined && { parties: { count: known.count, arrived_count: known.arrived.length } }),
   }
 }
