@@ -92,6 +92,29 @@ describe('lists of barriers, on the real engine', () => {
 })
 
 describe('settling, on the real engine', () => {
+  test('A2: an operator releases, dead-letters and deletes one message, whoever has it', async () => {
+    await using server = await memoryServer({ clock: 'virtual' })
+    await using client = await server.connect()
+    const queue = client.queue<number>('q')
+    await queue.declare()
+    await Promise.all([1, 2, 3, 4].map(body => queue.publish(body)))
+    const lost: unknown[] = []
+    client.addEventListener('lease-lost', event => lost.push(event.detail.sequence))
+    const deliveries = queue.consume({ barriers: false, prefetch: 2 })
+    const held = [await messageOf(deliveries.next()), await messageOf(deliveries.next())]
+    expect(await queue.message(2).deadLetter()).toBe(true)
+    expect(await queue.message(4).delete()).toBe(true)
+    expect(await queue.message(4).delete()).toBe(false)
+    expect(await queue.message(4).release()).toBe(false)
+    expect(await queue.message(1).release()).toBe(true)
+    expect(held.map(({ isSettled }) => isSettled)).toEqual([true, true])
+    expect(lost).toEqual([2, 1])
+    expect((await queue.dead.list()).messages.map(({ body, origin }) => [body, origin?.reason])).toEqual([
+      [2, 'rejected'],
+    ])
+    await expect(client.queue('missing').message(1).delete()).rejects.toMatchObject({ code: 'no-such-queue' })
+  })
+
   test('A3: one number acks everything handed out before that is still held', async () => {
     await using server = await memoryServer({ clock: 'virtual' })
     await using client = await server.connect()

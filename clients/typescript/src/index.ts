@@ -50,6 +50,7 @@ export {
 export { ClientEvent, type ClientEvents, type Warning } from './events.ts'
 export type { Published } from './lane.ts'
 export type { LinkStatus } from './link.ts'
+export { MessageHandle } from './one-message.ts'
 export type {
   BarrierOptions,
   ConnectOptions,

@@ -4,6 +4,7 @@ import { type BrowseOptions, DeadLetters, type MessagePage, messagePage } from '
 import { type Codec, type CodecName, codecOf, issuesText, type SchemaResult, type StandardSchema } from './codecs.ts'
 import { InvalidMessageError, type Message } from './delivery.ts'
 import type { Lane, Published, PublishWaiter } from './lane.ts'
+import { MessageHandle } from './one-message.ts'
 import type {
   BarrierOptions,
   ConsumeOptions,
@@ -124,6 +125,11 @@ export class Queue<T = unknown, Input = T> {
     const { barriers, next } = (await this.session.request('barriers', () => params)) as ValueMap
     const page = { barriers: (barriers as readonly ValueMap[]).map(barrier => batchView(barrier, this.#codec)) }
     return typeof next === 'number' ? { ...page, next } : page
+  }
+
+  /** One message by its sequence number, to release, dead-letter or delete it, whoever has it. */
+  message(sequence: number): MessageHandle {
+    return new MessageHandle(this.session, this.name, sequence)
   }
 
   /** @throws RefusedError `no-such-queue` */
