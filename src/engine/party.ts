@@ -88,12 +88,14 @@ export class Party implements Peer {
 
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {
+  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void, kept?: () => void): void {
     const answers = this.#refusal() ?? this.#publishing.publish(command)
     if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
     else if (isRefusal(answers)) this.#soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
+    else if (command.confirm === 'none') this.#soon(() => answered(answers.filter(answer => 'refusal' in answer)))
     else if (command.confirm === 'accepted' && answers.every(isEarly)) this.#soon(() => answered(answers))
     else this.#answer(() => answered(answers))
+    if (kept !== undefined) this.#answer(kept)
   }
 
   publishAtomic(

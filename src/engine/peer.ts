@@ -53,8 +53,11 @@ export interface Messages {
 }
 
 export interface PublishCommand extends Messages {
-  /** Default `durable`. With `none` the answer is not called for what is accepted. */
-  readonly confirm?: 'durable' | 'accepted'
+  /**
+   * Default `durable`. `none`, on at-most-once queues alone: answered soon, with what was refused and nothing else, which
+   * may be nothing. Such a publish has no number.
+   */
+  readonly confirm?: 'durable' | 'accepted' | 'none'
   /** Kept whole or not at all. */
   readonly atomic?: boolean
   /** Asks for dedupe by message id; refused `no-dedupe-window` on a queue that has no window. */
@@ -244,8 +247,12 @@ export interface DeadLetterChoice {
 export interface Peer {
   readonly id: number
   readonly name: string
-  /** Called once for each range of answers; all messages of the command get exactly one answer. */
-  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void
+  /**
+   * Called once; all messages of the command get exactly one answer, but for `confirm: 'none'`.
+   *
+   * @param kept called once when all of it is on disk or refused: what was not answered must still not pile up
+   */
+  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void, kept?: () => void): void
   /**
    * Messages for several queues, kept whole or not at all (P4): at most 10,000 messages and 16 MiB. With a producer each
    * part has its number. Answers part by part, in order; if one message is refused, all are, with that refusal.

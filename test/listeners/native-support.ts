@@ -135,7 +135,11 @@ export class FakePeer {
   readonly identity: PeerIdentity
   readonly outbox: Outbox
   readonly calls: unknown[][] = []
-  readonly published: { command: PublishCommand; answered: (answers: readonly PublishAnswer[]) => void }[] = []
+  readonly published: {
+    command: PublishCommand
+    answered: (answers: readonly PublishAnswer[]) => void
+    kept?: () => void
+  }[] = []
   readonly atomic: {
     parts: readonly PublishCommand[]
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void
@@ -152,9 +156,9 @@ export class FakePeer {
     this.outbox = outbox
   }
 
-  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {
+  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void, kept?: () => void): void {
     this.calls.push(['publish', command.queue, command.number, command.count])
-    this.published.push({ command, answered })
+    this.published.push({ command, answered, ...(kept === undefined ? {} : { kept }) })
   }
 
   publishAtomic(...[parts, answered]: Parameters<Peer['publishAtomic']>): void {

@@ -60,6 +60,7 @@ export type {
   PublishOptions,
   QueueOptions,
   QueueUpdate,
+  UnconfirmedOptions,
 } from './options.ts'
 export { type BodyOptions, Queue, type QueueView } from './queue.ts'
 export type { Socket, SocketEvents, SocketFactory } from './socket.ts'

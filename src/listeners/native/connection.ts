@@ -15,6 +15,7 @@ import {
   PROTOCOL_VERSION,
   PROTOCOL_VERSION_MIN,
   ProtocolError,
+  PUBLISH_FLAGS,
   PUBLISH_WINDOW_BYTES_DEFAULT,
   SUBSCRIPTIONS_MAX,
   utf8Length,
@@ -221,6 +222,7 @@ export class NativeConnection {
   }
 
   #publish(peer: Peer, frame: Frames['publish']): void {
+    if ((frame.flags & PUBLISH_FLAGS.unconfirmed) !== 0) this.#since(3, 'publishing without a confirm')
     if (this.#mayPublish) this.#publishing?.publish(peer, frame)
     else this.#publishing?.refuse(frame, NO_PRODUCER)
   }
