@@ -32,6 +32,8 @@ export class Batch {
   expired = 0
   dropped = 0
   carried = 0
+  /** Of the dropped, the dead letters that nobody keeps: they fail a batch like those that are kept. */
+  unkept = 0
   firstPublishedAt: Timestamp | undefined
   lastSettledAt: Timestamp | undefined
 
@@ -64,7 +66,8 @@ export class Batch {
     }
   }
 
-  restore(stats: BatchStats): void {
+  restore(stats: BatchStats, unkept: number): void {
+    this.unkept = unkept
     this.published = stats.published
     this.acked = stats.acked
     this.dead = stats.dead

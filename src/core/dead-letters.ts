@@ -46,6 +46,7 @@ export class DeadLetters {
     const { reason, detail } = why
     const name = this.nameFor(queue)
     if (name === undefined) {
+      if (reason !== 'expired') run.batch.unkept += run.count
       queue.finish(turn, now, run, reason === 'expired' ? 'expired' : 'dropped')
       return
     }

@@ -115,11 +115,10 @@ export class Endings {
     const { batches, options } = this.#queue
     if (options.onDead !== 'fail') return
     for (const batch of batches) {
-      const { barrier, isDirty, dead, expired, dropped } = batch
+      const { barrier, isDirty, dead, expired, unkept } = batch
       if (!isDirty || barrier === undefined || barrier.ended !== undefined) continue
-      // Without a queue for them, dead letters count as dropped; with one, what is dropped was not wanted any more.
-      const count = dead + expired + (options.deadLetter === 'drop' ? dropped : 0)
-      if (count > 0) this.end(turn, barrier, 'failed')
+      // What else was dropped was not wanted any more: purged, deleted, or pushed out by choice.
+      if (dead + expired + unkept > 0) this.end(turn, barrier, 'failed')
     }
   }
 

@@ -207,6 +207,8 @@ export type Fact =
       readonly batch: BatchNumber
       readonly nextSequence: Sequence
       readonly stats: BatchStats
+      /** Of the dropped, dead letters that nobody keeps; absent: none. */
+      readonly unkept?: number
     }
   /** Also what becomes of it while it waits: a new deadline, or the end of its batch. The last one counts. */
   | {

@@ -150,6 +150,8 @@ export class Queue implements HeapItem {
   }
 
   update(options: QueueOptions): void {
+    // What waits is looked at anew: a dead letter of before may fail its batch now.
+    if (options.onDead !== this.options.onDead) for (const batch of this.batches) batch.isDirty = true
     this.options = options
     this.consumers = this.consumers.rebuilt(options)
   }
@@ -262,6 +264,7 @@ export class Queue implements HeapItem {
         batch: batch.number,
         nextSequence: this.reservation.below(this.nextSequence),
         stats: batch.stats,
+        ...(batch.unkept === 0 ? {} : { unkept: batch.unkept }),
       })
     }
   }

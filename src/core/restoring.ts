@@ -25,7 +25,7 @@ export class Restoring {
     const queue = this.#queue
     switch (fact.kind) {
       case 'batchCounted':
-        this.#batchAt(fact.batch).restore(fact.stats)
+        this.#batchAt(fact.batch).restore(fact.stats, fact.unkept ?? 0)
         queue.nextSequence = Math.max(queue.nextSequence, fact.nextSequence)
         break
       case 'barrierPublished': {

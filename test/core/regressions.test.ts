@@ -173,3 +173,47 @@ test('D7: an ack of a lost delivery and of the one that followed it settles the 
   )
   expect(orders.queue.head).toMatchObject({ acked: 1, leased: 0, live: 0 })
 })
+
+test('B13, A6: with on_dead = fail what was purged fails no batch, whatever dead_letter says before or after', () => {
+  const orders = scenario({ onDead: 'fail' })
+  orders.publish('m1', 'm2', 'm3')
+  orders.purge(2).gives('keep m1 purged', 'purged 1')
+  orders.barrier('eof').gives('keep barrier eof')
+  orders.update({ deadLetter: 'drop' }).gives()
+  orders.crash({ clean: true })
+  orders.subscribe('ann').gives('ann gets m2 m3')
+  orders
+    .ack('ann', 'm2', 'm3')
+    .gives('keep m2 acked', 'keep m3 acked', 'keep eof released: with-dead', 'ann gets barrier eof', 'released eof')
+  orders.publish('m4')
+  orders.purge(undefined, true)
+  orders
+    .barrier('next')
+    .gives('keep barrier next', 'keep next released: with-dead', 'ann gets barrier next', 'released next')
+})
+
+test('B13, A7: with on_dead = fail what drop-oldest pushes out fails no batch', () => {
+  const orders = scenario({ onDead: 'fail', deadLetter: 'drop', overflow: 'drop-oldest', messagesMax: 1 })
+  orders.publish('m1', 'm2').gives('keep m1 m2', 'keep m1 dropped')
+  orders.barrier('eof').gives('keep barrier eof')
+})
+
+test('B13, R1: with on_dead = fail a dead letter that nobody keeps fails its batch, also after a crash and another option', () => {
+  const orders = scenario({ onDead: 'fail', deadLetter: 'drop', deadlineRest: 'drop' })
+  orders.publish('m1', 'm2')
+  orders.subscribe('ann', { only: ['m1'] }).gives('ann gets m1')
+  orders.reject('ann', 'm1').gives('keep m1 dropped')
+  orders.crash()
+  orders.update({ deadLetter: 'morgue' })
+  orders.barrier('eof').gives('keep barrier eof', 'keep barrier eof ended: failed, drop')
+  orders.tick().gives('keep m2 dropped', 'keep eof released: failed', 'released eof')
+})
+
+test('B13: an update to on_dead = fail ends a waiting batch that has a dead letter, at once', () => {
+  const orders = scenario({ deadlineRest: 'drop' })
+  orders.publish('m1', 'm2')
+  orders.subscribe('ann', { prefetch: 1 })
+  orders.reject('ann', 'm1')
+  orders.barrier('eof')
+  orders.update({ onDead: 'fail' }).gives('keep barrier eof ended: failed, drop')
+})

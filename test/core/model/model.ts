@@ -102,10 +102,12 @@ export class Model {
   /** At a tick another queue may touch this one before its own time is looked at: then its barrier may be due already. */
   #wasDone(queue: Queue, { sequence, ended }: Barrier): boolean {
     const isOurs = (id: number) => this.names.get(id) === queue.name
-    const wasEnded = this.#facts.some(
+    const end = this.#facts.find(
       fact => fact.kind === 'barrierPublished' && isOurs(fact.queue) && fact.sequence === sequence && fact.ended,
     )
-    if (wasEnded || ended !== undefined) return false
+    // A message that expires in this turn may fail its batch before the deadline is looked at.
+    if (end?.kind === 'barrierPublished') return end.ended?.outcome === 'failed'
+    if (ended !== undefined) return false
     return this.#facts.some(
       fact => fact.kind === 'barrierReleased' && isOurs(fact.queue) && fact.record.sequence === sequence,
     )
@@ -586,6 +588,7 @@ export class Model {
 
   #die(queue: Queue, message: Message, reason: DeadReason): void {
     const to = this.deadLetterName(queue)
+    if (to === undefined && reason !== 'expired') statsOf(queue, message.batch).unkept += 1
     this.#end(queue, message, reason === 'expired' ? 'expired' : to === undefined ? 'dropped' : 'dead')
     if (to === undefined) return
     this.#declareNamed({ ...DEFAULT_OPTIONS, deadLetter: to })
@@ -826,9 +829,8 @@ export class Model {
   #fail(queue: Queue): void {
     if (queue.options.onDead !== 'fail') return
     for (const barrier of queue.waiting) {
-      const { dead, expired, dropped } = statsOf(queue, barrier.batch)
-      const count = dead + expired + (queue.options.deadLetter === 'drop' ? dropped : 0)
-      if (count > 0) this.#endBatch(queue, barrier, 'failed', undefined)
+      const { dead, expired, unkept } = statsOf(queue, barrier.batch)
+      if (dead + expired + unkept > 0) this.#endBatch(queue, barrier, 'failed', undefined)
     }
   }
 

@@ -144,6 +144,8 @@ export interface Stats {
   expired: number
   dropped: number
   carried: number
+  /** Of the dropped, dead letters that nobody keeps. */
+  unkept: number
   firstPublishedAt?: Timestamp
   lastSettledAt?: Timestamp
 }
@@ -293,7 +295,7 @@ export function heldAs(queue: Queue, holder: Subscription, delivery: number): Me
   return queue.live.find(({ lease }) => lease?.subscription === holder.id && lease.delivery === delivery)
 }
 
-export const NO_STATS: Stats = { published: 0, acked: 0, dead: 0, expired: 0, dropped: 0, carried: 0 }
+export const NO_STATS: Stats = { published: 0, acked: 0, dead: 0, expired: 0, dropped: 0, carried: 0, unkept: 0 }
 
 export function newQueue(name: string, life: number, options: QueueOptions): Queue {
   const counts = { next: 1, released: 0, openedIn: 0, reservedIn: 0, isPaused: false }
