@@ -24,7 +24,7 @@ export interface WaitingBarrier {
 }
 
 /** One party of a barrier that has no place yet. */
-interface Arrival {
+export interface Arrival {
   readonly sequence: Sequence
   readonly party: string
   readonly terms: BarrierTerms
@@ -37,6 +37,7 @@ export interface Gathering {
   readonly count: number
   readonly startedAt: Timestamp
   readonly arrivals: Arrival[]
+  /** The first that a party gave, or what it was extended to; `Infinity`: none. */
   deadlineAt: Timestamp
 }
 
@@ -76,9 +77,29 @@ export class Barriers {
     return this.#gathering.get(name)
   }
 
-  gather(gathering: Gathering): void {
-    this.#gathering.set(gathering.name, gathering)
+  /** One more party comes, the first of them perhaps. A deadline that is there already is not another one's to change. */
+  gather(of: { name: string; count: number; startedAt: Timestamp }, arrival: Arrival): Gathering {
+    const gathering = this.#gathering.get(of.name) ?? { ...of, arrivals: [], deadlineAt: Number.POSITIVE_INFINITY }
+    gathering.arrivals.push(arrival)
+    if (gathering.deadlineAt === Number.POSITIVE_INFINITY)
+      gathering.deadlineAt = arrival.terms.deadlineAt ?? Number.POSITIVE_INFINITY
+    this.#gathering.set(of.name, gathering)
     this.#nextDeadline = undefined
+    return gathering
+  }
+
+  /** Another deadline, kept with the party that gave the first one, or else with the first party. @returns its place */
+  extend(gathering: Gathering, deadlineAt: Timestamp): number {
+    const { arrivals } = gathering
+    const at = Math.max(
+      0,
+      arrivals.findIndex(({ terms }) => terms.deadlineAt !== undefined),
+    )
+    const arrival = arrivals[at] as Arrival
+    arrivals[at] = { ...arrival, terms: { ...arrival.terms, deadlineAt } }
+    gathering.deadlineAt = deadlineAt
+    this.#nextDeadline = undefined
+    return at
   }
 
   gathered(gathering: Gathering): void {

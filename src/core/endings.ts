@@ -61,7 +61,7 @@ export class Endings {
     const { barriers } = this.#queue
     if (barriers.nextDeadline > now) return
     for (const gathering of [...barriers.gathering()]) {
-      if (gathering.deadlineAt <= now) this.#queue.arrivals.placeGathered(turn, now, gathering)
+      if (gathering.deadlineAt <= now) this.#queue.placing.placeGathered(turn, now, gathering)
     }
     for (const barrier of [...barriers.waiting()]) {
       if (barrier.ended === undefined && (barrier.terms.deadlineAt ?? Number.POSITIVE_INFINITY) <= now)
@@ -74,7 +74,7 @@ export class Endings {
     const barrier = this.#unreleased(name)
     if ('code' in barrier) return barrier
     if ('arrivals' in barrier) {
-      this.end(turn, this.#queue.arrivals.placeGathered(turn, now, barrier), 'cancelled', rest)
+      this.end(turn, this.#queue.placing.placeGathered(turn, now, barrier), 'cancelled', rest)
       return undefined
     }
     if (barrier.ended !== undefined) return alreadyEnded(barrier)
@@ -88,7 +88,7 @@ export class Endings {
     const barrier = this.#unreleased(name)
     if ('code' in barrier) return barrier
     if ('arrivals' in barrier) {
-      queue.arrivals.setDeadline(turn, now, barrier, deadlineAt)
+      queue.placing.setDeadline(turn, now, barrier, deadlineAt)
       return undefined
     }
     if (barrier.ended !== undefined) return alreadyEnded(barrier)

@@ -87,6 +87,8 @@ export interface Parties {
   readonly count: number
   /** Those that came, in the order in which they did. */
   readonly arrived: readonly string[]
+  /** The sequence numbers that their confirms told, in that order; absent: they are not known any more. */
+  readonly sequences?: readonly Sequence[]
   /** Their message records, one after another, in that order. */
   readonly bytes: Uint8Array
 }
@@ -227,7 +229,7 @@ export type Fact =
   | {
       readonly kind: 'partyArrived'
       readonly queue: QueueId
-      /** Its own; the last one's becomes the barrier's. */
+      /** Its own; that of the last of all becomes the barrier's. */
       readonly sequence: Sequence
       readonly name: string
       readonly count: number

@@ -67,7 +67,7 @@ export class Forwarding {
       gathering === undefined ||
       (gathering.count === count && gathering.arrivals.every(({ party }) => party !== from.name))
     const isTaken = name !== undefined && (!isAwaited || barriers.find(name) !== undefined)
-    target.arrivals.barrierArrives(turn, now, {
+    target.placing.arrive(turn, now, {
       name: isTaken ? undefined : name,
       bytes: this.#forwarded(bytes, batches),
       terms: { batches },

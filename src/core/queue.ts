@@ -21,6 +21,7 @@ import { invariant } from './invariant.ts'
 import type { QueueOptions } from './options.ts'
 import { Ordered } from './ordered.ts'
 import { Overflow } from './overflow.ts'
+import { Placing } from './placing.ts'
 import { Producers } from './producers.ts'
 import { compareExpiry, type Expiring } from './ready.ts'
 import { Releases } from './releases.ts'
@@ -64,6 +65,7 @@ export class Queue implements HeapItem {
   readonly delayed: Delayed = new Delayed()
   readonly expiring: Expiring = new Ordered(compareExpiry)
   readonly arrivals: Arrivals = new Arrivals(this)
+  readonly placing: Placing = new Placing(this)
   readonly settling: Settling = new Settling(this)
   readonly endings: Endings = new Endings(this)
   readonly overflow: Overflow = new Overflow(this)

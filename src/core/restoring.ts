@@ -39,16 +39,7 @@ export class Restoring {
       }
       case 'partyArrived': {
         const { name, count, at: startedAt, sequence, party, terms = {}, bytes } = fact
-        const gathering = queue.barriers.gatheringOf(name) ?? {
-          name,
-          count,
-          startedAt,
-          arrivals: [],
-          deadlineAt: Number.POSITIVE_INFINITY,
-        }
-        gathering.arrivals.push({ sequence, party, terms, bytes })
-        gathering.deadlineAt = Math.min(gathering.deadlineAt, terms.deadlineAt ?? Number.POSITIVE_INFINITY)
-        queue.barriers.gather(gathering)
+        queue.barriers.gather({ name, count, startedAt }, { sequence, party, terms, bytes })
         queue.nextSequence = Math.max(queue.nextSequence, sequence + 1)
         break
       }

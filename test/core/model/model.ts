@@ -358,7 +358,8 @@ export class Model {
       const arrival = queue.gathering.find(other => other.name === name)?.arrivals.find(known => known.party === party)
       if (arrival !== undefined) return `${arrival.sequence} in ${open(queue)} duplicate`
       const placed = [...queue.waiting, ...queue.records].find(other => other.name === name)
-      return `${placed?.sequence} in ${placed?.batch} duplicate`
+      const at = placed?.parties?.arrived.indexOf(party ?? '') ?? -1
+      return `${placed?.parties?.sequences[at]} in ${placed?.batch} duplicate`
     }
     if (refusal !== undefined) return refusal
     const batch = open(queue)
@@ -367,7 +368,7 @@ export class Model {
     queue.next += 1
     const answer = `${sequence} in ${batch}`
     if (name === undefined || party === undefined || parties === undefined || parties === 1) {
-      const known = party === undefined ? {} : { parties: { count: 1, arrived: [party] } }
+      const known = party === undefined ? {} : { parties: { count: 1, arrived: [party], sequences: [sequence] } }
       this.#placeBarrier(queue, { sequence, name, color, rest, deadlineAt, ...known })
       return answer
     }
@@ -377,7 +378,7 @@ export class Model {
       queue.gathering.push(gathering)
     }
     gathering.arrivals.push({ sequence, party, color, rest })
-    gathering.deadlineAt = Math.min(gathering.deadlineAt, deadlineAt)
+    if (gathering.deadlineAt === Number.POSITIVE_INFINITY) gathering.deadlineAt = deadlineAt
     if (gathering.arrivals.length === gathering.count) this.#placeGathered(queue, gathering)
     return answer
   }
@@ -389,13 +390,16 @@ export class Model {
     return placed
   }
 
-  /** B14: its place is that of the party that came last; of what they say the last word counts. */
+  /** B14: its place is that of the party that came last, if that was the last; of what they say the last word counts. */
   #placeGathered(queue: Queue, gathering: Gathering): Barrier {
     queue.gathering.splice(queue.gathering.indexOf(gathering), 1)
     const { name, count, arrivals, deadlineAt } = gathering
-    const { sequence = 0, color = 0 } = arrivals.at(-1) ?? {}
+    const { sequence: last = 0, color = 0 } = arrivals.at(-1) ?? {}
+    const sequence = arrivals.length === count ? last : queue.next
+    if (arrivals.length < count) queue.next += 1
     const rest = arrivals.findLast(arrival => arrival.rest !== undefined)?.rest
-    const parties = { count, arrived: arrivals.map(({ party }) => party) }
+    const sequences = arrivals.map(arrival => arrival.sequence)
+    const parties = { count, arrived: arrivals.map(({ party }) => party), sequences }
     return this.#placeBarrier(queue, { sequence, name, color, rest, deadlineAt, parties })
   }
 

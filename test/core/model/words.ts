@@ -159,7 +159,11 @@ export interface Barrier {
   readonly rest: BatchRest | undefined
   /** Outcomes of the batches it has closed on its way here (B15). */
   readonly batches?: readonly string[]
-  readonly parties?: { readonly count: number; readonly arrived: readonly string[] }
+  readonly parties?: {
+    readonly count: number
+    readonly arrived: readonly string[]
+    readonly sequences: readonly number[]
+  }
   deadlineAt: Timestamp
   /** Its batch was ended early. */
   ended: { readonly outcome: string; readonly rest: BatchRest } | undefined
