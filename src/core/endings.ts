@@ -174,7 +174,8 @@ export class Endings {
 
   /**
    * Empties the queue of what came before `below` (A6): the waiting batches end as cancelled and are dropped, in order;
-   * then what is ready and delayed goes, and what is leased too if that is wished. Some in one turn.
+   * then what is ready and delayed goes, and what is leased too if that is wished. Some in one turn. Behind the last of
+   * it the barriers end whose parties were gathering: as they hold nothing, what is still there is carried on.
    */
   purge(turn: Turn, now: Timestamp, wanted: Wanted): { readonly count: number; readonly isDone: boolean } {
     const queue = this.#queue
@@ -187,6 +188,12 @@ export class Endings {
       for (const run of this.#takeLive(turn, batch, left, wanted)) {
         left -= run.count
         queue.finish(turn, now, run, 'purged')
+      }
+    }
+    if (left > 0) {
+      for (const gathering of [...queue.barriers.gathering()]) {
+        if ((gathering.arrivals[0]?.sequence ?? 0) >= wanted.below) continue
+        this.end(turn, queue.placing.placeGathered(turn, now, gathering), 'cancelled', 'carry')
       }
     }
     return { count: WORK_MAX - left, isDone: left > 0 }

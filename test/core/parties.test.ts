@@ -314,3 +314,59 @@ test('B17: holdouts are paged by sequence number, whatever their priority, and t
   }
   expect(pages).toEqual([[1, 2], [3, 4], [5]])
 })
+
+test('A6, B14: a purge also cancels barriers whose parties gather, when all else is gone; what is leased is carried on', () => {
+  const orders = scenario()
+  orders.subscribe('ann', { prefetch: 1 })
+  orders.publish('m1', 'm2')
+  orders.barrier('eof', party('store-1', 3))
+  orders.barrier('next', party('store-1', 3))
+  orders
+    .purge()
+    .gives(
+      'keep m2 purged',
+      'keep 1 parties placed',
+      'keep barrier eof',
+      'keep barrier eof ended: cancelled, carry',
+      'keep 1 parties placed',
+      'keep barrier next',
+      'keep barrier next ended: cancelled, carry',
+      'keep eof released: cancelled',
+      'keep next released: cancelled',
+      'purged 1',
+      'ann gets barrier eof',
+      'released eof',
+      'ann gets barrier next',
+      'released next',
+    )
+  expect(orders.queue.barriers.find('eof')).toMatchObject({
+    sequence: 5,
+    stats: { published: 1, dropped: 1, carried: 0 },
+    parties: { count: 3, arrived: ['store-1'] },
+  })
+  expect(orders.queue.head).toMatchObject({ number: 2, leased: 1, carried: 1, dropped: 0 })
+  orders.ack('ann', 'm1').gives('keep m1 acked')
+})
+
+test('A6, R9: barriers that gather are cancelled with the last step of a purge, those that began after it stay', () => {
+  const orders = scenario()
+  orders.publishMany(1_500)
+  orders.barrier('eof', party('store-1', 3))
+  const below = orders.queue.nextSequence
+  orders.purge(below).gives('keep orders#1…orders#1000 purged', 'purged 1000, and goes on')
+  orders.barrier('eof', party('store-2', 3)).gives('keep party store-2 of eof')
+  orders.barrier('next', party('store-1', 3)).gives('keep party store-1 of next')
+  orders.publish('m1').gives('keep m1')
+  orders
+    .purge(below)
+    .gives(
+      'keep orders#1001…orders#1500 purged',
+      'keep 2 parties placed',
+      'keep barrier eof',
+      'keep barrier eof ended: cancelled, carry',
+      'keep eof released: cancelled',
+      'purged 500',
+      'released eof',
+    )
+  orders.subscribe('ann').gives('ann gets m1')
+})

@@ -860,6 +860,9 @@ export class Model {
       this.#loseLease(message)
       this.#end(queue, message, 'dropped')
     }
+    for (const gathering of [...queue.gathering])
+      if ((gathering.arrivals[0]?.sequence ?? 0) < below)
+        this.#endBatch(queue, this.#placeGathered(queue, gathering), 'cancelled', 'carry')
     return count + purged.length
   }
 
