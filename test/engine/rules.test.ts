@@ -287,6 +287,20 @@ test('an operator releases, buries and deletes single messages', async () => {
   expect(ann.peer.queue('q.dead')).toMatchObject({ ready: 1 })
 })
 
+test('A2, A7: a message is not buried where nobody keeps dead letters: the operator is told, and it stays', async () => {
+  const { engine, ann, journal } = await withQueue({ dead_letter: 'drop' })
+  engine.declare('r', { dead_letter: 'morgue' })
+  ann.publish('q', ['a'])
+  ann.publish('morgue', ['b'])
+  journal.commitAll()
+  ann.take()
+  ann.peer.operate('q', 1, 'dead-letter', say(ann))
+  ann.peer.operate('morgue', 1, 'dead-letter', say(ann))
+  await settle(journal)
+  expect(ann.take()).toEqual(['invalid-request', 'invalid-request'])
+  expect([ann.peer.queue('q'), ann.peer.queue('morgue')]).toMatchObject([{ ready: 1 }, { ready: 1 }])
+})
+
 test('B13: a barrier whose deadline passes is released as expired, an extended one later', async () => {
   const { ann, journal, clock } = await withQueue({ deadline_rest: 'drop' })
   ann.publish('q', ['a', ['', { barrier: { name: 'eof', deadlineMs: 1_000 } }]])

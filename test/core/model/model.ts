@@ -689,7 +689,11 @@ export class Model {
   /** R9: of the queues with long work in hand one gets on at a time; which one is free. */
   #tickAll(): void {
     const busy = [...this.queues.values()].filter(isBusy)
-    const chosen = busy.length > 1 ? busy.find(({ name }) => this.#worked.has(name)) : busy[0]
+    const chosen =
+      busy.length > 1
+        ? // All that was left of it may have expired by now.
+          (busy.find(({ name }) => this.#worked.has(name)) ?? busy.find(({ name }) => this.#overBefore.has(name)))
+        : busy[0]
     must(busy.length === 0 || chosen !== undefined, 'B13', () => `of ${busy.map(({ name }) => name)} none gets on`)
     for (const queue of [...this.queues.values()]) {
       if (busy.includes(queue) && queue !== chosen) continue
