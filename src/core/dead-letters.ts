@@ -38,7 +38,8 @@ export class DeadLetters {
 
   /** One that is made because it is needed keeps what it gets: it has no dead letters of its own. */
   queueNamed(turn: Turn, now: Timestamp, name: string): Queue {
-    return this.#broker.queue(name) ?? this.#broker.declare(turn, now, name, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
+    const options = { ...DEFAULT_OPTIONS, deadLetter: 'drop' }
+    return this.#broker.queue(name) ?? this.#broker.declare(turn, now, name, options, true)
   }
 
   /** Moves each message of the run aside, or drops it where nobody keeps dead letters. */

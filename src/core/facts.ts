@@ -151,6 +151,8 @@ export type Fact =
       readonly at: Timestamp
       /** Messages below it were there at a stop that was not clean: each may have been delivered (D5). */
       readonly suspectBelow?: Sequence
+      /** Nobody has declared it: it is there because another queue names it, or sent it something. */
+      readonly implicit?: boolean
     }
   /** Everything of that queue goes. */
   | { readonly kind: 'queueDeleted'; readonly queue: QueueId }

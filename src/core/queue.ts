@@ -77,6 +77,8 @@ export class Queue implements HeapItem {
   /** Pulls that were answered and hold something. */
   readonly pulls: Set<Subscription> = new Set()
   isPaused = false
+  /** Nobody has declared it yet: it is there because another queue names it, or sent it something. */
+  isImplicit = false
   leased = 0
   /** Live messages, and bytes of their bodies. */
   messages = 0

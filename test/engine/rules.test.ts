@@ -287,6 +287,51 @@ test('an operator releases, buries and deletes single messages', async () => {
   expect(ann.peer.queue('q.dead')).toMatchObject({ ready: 1 })
 })
 
+test('A7: a queue that is there because another names it takes its options from whoever declares it first', async () => {
+  const { engine, journal } = await testEngine()
+  engine.declare('a', { forward_barrier: ['b'], dead_letter: 'morgue' })
+  expect(engine.declare('b', { barrier: '/eof = 1', semantics: 'at-most-once', forward_barrier: ['c'] })).toMatchObject(
+    {
+      created: false,
+      queue: { options: { barrier: '/eof = 1', semantics: 'at-most-once', forwardBarrier: ['c'] } },
+    },
+  )
+  expect(engine.declare('morgue', { on_dead: 'hold', dead_letter: 'tomb' })).toMatchObject({ created: false })
+  expect(engine.declare('tomb', { expiration: '7d' })).toMatchObject({ created: false })
+  // From then on the usual rule holds.
+  expect(engine.declare('b', { barrier: '/eof = 2' })).toMatchObject({ code: 'queue-mismatch' })
+  expect(engine.declare('morgue', { on_dead: 'count' })).toMatchObject({ code: 'queue-mismatch' })
+  journal.commitAll()
+  const next = await testEngine({ journal: journal.crash() })
+  expect(next.engine.declare('tomb', { expiration: '8d' })).toMatchObject({ code: 'queue-mismatch' })
+  expect(next.engine.declare('c', { lease: '1m' })).toMatchObject({ created: false })
+  expect(next.engine.declare('c', { lease: '2m' })).toMatchObject({ code: 'queue-mismatch' })
+})
+
+test('A7: a first declare is refused as any other: circles, contradictions, and other semantics once something came', async () => {
+  const { engine, journal } = await testEngine()
+  const ann = new TestPeer(engine, 'ann')
+  engine.declare('a', { forward_barrier: ['b'] })
+  expect(engine.declare('b', { forward_barrier: ['a'] })).toMatchObject({ code: 'invalid-options' })
+  expect(engine.declare('b', { on_dead: 'hold', dead_letter: 'drop' })).toMatchObject({ code: 'invalid-options' })
+  expect(engine.declare('b', { filter: '/n >' })).toMatchObject({ code: 'bad-filter' })
+  ann.publish('b', ['x'])
+  journal.commitAll()
+  expect(engine.declare('b', { semantics: 'at-most-once' })).toMatchObject({ facts: { differs: ['semantics'] } })
+  expect(engine.declare('b', { lease: '1m' })).toMatchObject({
+    created: false,
+    queue: { options: { leaseMs: 60_000 } },
+  })
+})
+
+test('A7: options that somebody has set are not taken back by a first declare', async () => {
+  const { engine } = await testEngine()
+  engine.declare('a', { dead_letter: 'morgue' })
+  engine.update('morgue', { expiration: '7d' })
+  expect(engine.declare('morgue', {})).toMatchObject({ queue: { options: { expirationMs: 604_800_000 } } })
+  expect(engine.declare('morgue', { expiration: '1d' })).toMatchObject({ code: 'queue-mismatch' })
+})
+
 test('A2, A7: a message is not buried where nobody keeps dead letters: the operator is told, and it stays', async () => {
   const { engine, ann, journal } = await withQueue({ dead_letter: 'drop' })
   engine.declare('r', { dead_letter: 'morgue' })
@@ -354,7 +399,7 @@ test('B15: a barrier goes through the stages of a pipeline, with what it knows o
   expect(JSON.parse(String(message.properties?.headers?.['sluice-batches']))).toMatchObject([
     { queue: 'q', outcome: 'clean', stats: { published: 1, acked: 1 } },
   ])
-  expect(engine.declare('second', { forward_barrier: ['q'] })).toMatchObject({ code: 'queue-mismatch' })
+  expect(engine.declare('second', { forward_barrier: ['q'] })).toMatchObject({ code: 'invalid-options' })
   expect(engine.update('second', { forward_barrier: ['q'] })).toMatchObject({
     code: 'invalid-options',
     detail: expect.stringContaining('goes round in a circle'),
