@@ -10,6 +10,7 @@ import {
   type Timestamp,
   type TurnNumber,
 } from './facts.ts'
+import { Ordered } from './ordered.ts'
 
 /** A published barrier that has not been released. Its batch is the one it closes. */
 export interface WaitingBarrier {
@@ -41,6 +42,12 @@ export interface Gathering {
   deadlineAt: Timestamp
 }
 
+/** When a deadline passes. */
+interface Due {
+  readonly sequence: Sequence
+  readonly at: Timestamp
+}
+
 /** A record, and the turn that released its barrier. */
 interface KeptRecord {
   readonly record: BarrierRecord
@@ -53,7 +60,9 @@ export class Barriers {
   readonly #records = new Map<Sequence, KeptRecord>()
   readonly #named = new Map<string, Sequence>()
   readonly #gathering = new Map<string, Gathering>()
-  #nextDeadline: Timestamp | undefined
+  /** Of what is not ended, by the number of the barrier or of its first party. */
+  readonly #due = new Map<Sequence, Due>()
+  readonly #inOrder = new Ordered<Due>((a, b) => a.at - b.at || a.sequence - b.sequence)
 
   get waitingCount(): number {
     return this.#waiting.size + this.#gathering.size
@@ -84,7 +93,7 @@ export class Barriers {
     if (gathering.deadlineAt === Number.POSITIVE_INFINITY)
       gathering.deadlineAt = arrival.terms.deadlineAt ?? Number.POSITIVE_INFINITY
     this.#gathering.set(of.name, gathering)
-    this.#nextDeadline = undefined
+    this.#setDue(firstOf(gathering), gathering.deadlineAt)
     return gathering
   }
 
@@ -98,33 +107,35 @@ export class Barriers {
     const arrival = arrivals[at] as Arrival
     arrivals[at] = { ...arrival, terms: { ...arrival.terms, deadlineAt } }
     gathering.deadlineAt = deadlineAt
-    this.#nextDeadline = undefined
+    this.#setDue(firstOf(gathering), deadlineAt)
     return at
   }
 
   gathered(gathering: Gathering): void {
     this.#gathering.delete(gathering.name)
-    this.#nextDeadline = undefined
+    this.#setDue(firstOf(gathering), undefined)
   }
 
   /** Takes it in, or what it has become. */
   put(barrier: WaitingBarrier): void {
     this.#waiting.set(barrier.sequence, barrier)
     if (barrier.name !== undefined) this.#named.set(barrier.name, barrier.sequence)
-    this.#nextDeadline = undefined
+    this.#setDue(barrier.sequence, barrier.ended === undefined ? barrier.terms.deadlineAt : undefined)
+  }
+
+  #setDue(sequence: Sequence, at: Timestamp | undefined): void {
+    const before = this.#due.get(sequence)
+    if (before !== undefined) this.#inOrder.delete(before)
+    this.#due.delete(sequence)
+    if (at === undefined || at === Number.POSITIVE_INFINITY) return
+    const due = { sequence, at }
+    this.#due.set(sequence, due)
+    this.#inOrder.add(due)
   }
 
   /** When the next deadline of a batch that is not ended passes. */
   get nextDeadline(): Timestamp {
-    if (this.#nextDeadline === undefined) {
-      let next = Number.POSITIVE_INFINITY
-      for (const { terms, ended } of this.#waiting.values()) {
-        if (ended === undefined) next = Math.min(next, terms.deadlineAt ?? next)
-      }
-      for (const { deadlineAt } of this.#gathering.values()) next = Math.min(next, deadlineAt)
-      this.#nextDeadline = next
-    }
-    return this.#nextDeadline
+    return this.#inOrder.first?.at ?? Number.POSITIVE_INFINITY
   }
 
   /** By name, or by `@` and its sequence number. */
@@ -141,7 +152,7 @@ export class Barriers {
 
   release(record: BarrierRecord, turn: TurnNumber): void {
     this.#waiting.delete(record.sequence)
-    this.#nextDeadline = undefined
+    this.#setDue(record.sequence, undefined)
     this.#records.set(record.sequence, { record, turn })
     if (record.name !== undefined) this.#named.set(record.name, record.sequence)
   }
@@ -165,6 +176,10 @@ export class Barriers {
     const records = released === 0 ? [] : [...this.#records.values()].slice(-released)
     return { records, missed: released - records.length }
   }
+}
+
+function firstOf({ arrivals }: Gathering): Sequence {
+  return arrivals[0]?.sequence ?? 0
 }
 
 /** The worst of these, `clean` of none. */

@@ -1,4 +1,5 @@
 import { Ordered } from './ordered.ts'
+import type { Movable } from './ready.ts'
 import type { Run } from './run.ts'
 
 interface Group {
@@ -16,7 +17,12 @@ export class Groups {
   readonly #groups = new Map<string, Group>()
   /** What waits, of all groups: the oldest is the first that a full queue lets go. */
   readonly #waiting = new Ordered<Run>(bySequence)
+  readonly #movable: Movable
   #bytes = 0
+
+  constructor(movable: Movable) {
+    this.#movable = movable
+  }
 
   /** Messages that wait behind a head. */
   get messages(): number {
@@ -53,6 +59,8 @@ export class Groups {
     group.waiting.add(run)
     this.#waiting.add(run)
     this.#bytes += run.bytes
+    this.#movable.messages += 1
+    this.#movable.bytes += run.bytes
   }
 
   /** The head is gone for good. @returns the one that follows it */
@@ -74,6 +82,8 @@ export class Groups {
     if (this.#groups.get(run.group as string)?.waiting.delete(run) !== true) return
     this.#waiting.delete(run)
     this.#bytes -= run.bytes
+    this.#movable.messages -= 1
+    this.#movable.bytes -= run.bytes
   }
 
   /**
@@ -96,6 +106,8 @@ export class Groups {
       }
       for (const run of waiting) this.#wait(group, run)
     }
+    this.#movable.messages -= earlier.messages
+    this.#movable.bytes -= earlier.bytes
     earlier.#groups.clear()
     for (let run = earlier.#waiting.first; run !== undefined; run = earlier.#waiting.first) earlier.#waiting.delete(run)
     earlier.#bytes = 0

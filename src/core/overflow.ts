@@ -18,7 +18,7 @@ export class Overflow {
     const { messagesMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY } = options
     if (options.overflow === 'refuse') return { messages: messagesMax - messages, bytes: bytesMax - bytes }
     // Each new one pushes out an old one, as long as something is left that can be pushed out or never came.
-    const movable = this.#movable
+    const { movable } = this.#queue
     return {
       messages: messages - movable.messages < messagesMax ? Number.POSITIVE_INFINITY : 0,
       bytes: bytesMax - bytes + movable.bytes,
@@ -27,7 +27,7 @@ export class Overflow {
 
   /** There is too much, and something that can be pushed out. */
   get isBusy(): boolean {
-    return this.#queue.options.overflow !== 'refuse' && this.#excess !== undefined && this.#movable.messages > 0
+    return this.#queue.options.overflow !== 'refuse' && this.#excess !== undefined && this.#queue.movable.messages > 0
   }
 
   /**
@@ -56,15 +56,6 @@ export class Overflow {
     const { messagesMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY } = options
     const excess = { messages: Math.max(0, messages - messagesMax), bytes: Math.max(0, bytes - bytesMax) }
     return excess.messages > 0 || excess.bytes > 0 ? excess : undefined
-  }
-
-  get #movable(): { messages: number; bytes: number } {
-    const sum = { messages: 0, bytes: 0 }
-    for (const { ready, groups } of this.#queue.batches) {
-      sum.messages += ready.messages + groups.messages
-      sum.bytes += ready.bytes + groups.bytes
-    }
-    return sum
   }
 
   /** As many of the oldest messages that can go as the excess asks for, `max` at most. */

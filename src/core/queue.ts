@@ -1,6 +1,6 @@
 import { Arrivals } from './arrivals.ts'
 import { Barriers, type WaitingBarrier } from './barriers.ts'
-import { Batch } from './batch.ts'
+import { Batch, byNumber } from './batch.ts'
 import { Consumers } from './consumers.ts'
 import { Dedupe } from './dedupe.ts'
 import { Delayed } from './delayed.ts'
@@ -23,7 +23,7 @@ import { Ordered } from './ordered.ts'
 import { Overflow } from './overflow.ts'
 import { Placing } from './placing.ts'
 import { Producers } from './producers.ts'
-import { compareExpiry, type Expiring } from './ready.ts'
+import { compareExpiry, type Expiring, type Movable } from './ready.ts'
 import { Releases } from './releases.ts'
 import { Reservation } from './reservation.ts'
 import { Returns } from './returns.ts'
@@ -64,6 +64,8 @@ export class Queue implements HeapItem {
   readonly dedupe: Dedupe
   readonly delayed: Delayed = new Delayed()
   readonly expiring: Expiring = new Ordered(compareExpiry)
+  readonly movable: Movable = { messages: 0, bytes: 0 }
+  readonly dirty: Set<Batch> = new Set()
   readonly arrivals: Arrivals = new Arrivals(this)
   readonly placing: Placing = new Placing(this)
   readonly settling: Settling = new Settling(this)
@@ -126,7 +128,7 @@ export class Queue implements HeapItem {
   }
 
   newBatch(number: BatchNumber): Batch {
-    return new Batch(number, this.expiring)
+    return new Batch(number, this)
   }
 
   /** The unreleased batch of this number. */
@@ -259,8 +261,7 @@ export class Queue implements HeapItem {
     this.#giveOut(turn, now)
     // Behind that: what somebody can take now need not be pushed out.
     if (this.overflow.makeRoom(turn, now)) this.#giveOut(turn, now)
-    for (const batch of this.batches) {
-      if (!batch.isDirty) continue
+    for (const batch of [...this.dirty].sort(byNumber)) {
       batch.isDirty = false
       turn.keep({
         kind: 'batchCounted',

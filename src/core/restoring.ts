@@ -31,7 +31,9 @@ export class Restoring {
       case 'barrierPublished': {
         const { sequence, batch, name, at: publishedAt, bytes, terms = {}, ended } = fact
         const barrier = { sequence, batch, name, publishedAt, bytes, terms, ended }
-        this.#batchAt(batch).barrier = barrier
+        const closed = this.#batchAt(batch)
+        closed.barrier = barrier
+        queue.endings.restored(closed)
         this.#batchAt(batch + 1)
         queue.barriers.put(barrier)
         queue.nextSequence = Math.max(queue.nextSequence, sequence + 1)
