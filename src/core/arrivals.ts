@@ -170,6 +170,7 @@ export function newRun(first: Sequence, count: number, batch: Batch, turn: numbe
     batch,
     priority: 0,
     group: undefined,
+    born: batch.number,
     isHead: false,
     origin: undefined,
     expiresAt: Number.POSITIVE_INFINITY,

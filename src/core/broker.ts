@@ -389,6 +389,7 @@ export class Broker implements QueueHost {
 
   /** After the last fact: what was due while the server was away happens now. */
   restored(turn: Turn, now: Timestamp): void {
+    for (const restoring of this.#restoring.values()) restoring.finish(now)
     this.#restoring.clear()
     for (const queue of this.#byName.values()) {
       queue.dedupe.restored()

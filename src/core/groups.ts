@@ -12,6 +12,11 @@ function bySequence(a: Run, b: Run): number {
   return a.first - b.first
 }
 
+/** What was carried from an earlier batch comes before what came into a later one: so it does after a restart too. */
+export function inGroupOrder(a: Run, b: Run): number {
+  return a.born - b.born || a.first - b.first
+}
+
 /** The groups of a batch: of each the head may go out, and the others wait behind it (D15). Runs of groups are of one message. */
 export class Groups {
   readonly #groups = new Map<string, Group>()
@@ -50,7 +55,7 @@ export class Groups {
     const name = run.group as string
     const group = this.#groups.get(name)
     run.isHead = group === undefined
-    if (group === undefined) this.#groups.set(name, { head: run, waiting: new Ordered(bySequence) })
+    if (group === undefined) this.#groups.set(name, { head: run, waiting: new Ordered(inGroupOrder) })
     else this.#wait(group, run)
     return run.isHead
   }
@@ -96,7 +101,7 @@ export class Groups {
     for (const [name, { head, waiting }] of earlier.#groups) {
       let group = this.#groups.get(name)
       if (group === undefined) {
-        group = { head, waiting: new Ordered(bySequence) }
+        group = { head, waiting: new Ordered(inGroupOrder) }
         this.#groups.set(name, group)
       } else {
         group.head.isHead = false

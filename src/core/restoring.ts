@@ -1,6 +1,7 @@
 import { newRun } from './arrivals.ts'
 import type { Batch } from './batch.ts'
 import type { BatchNumber, Fact, Sequence, Timestamp } from './facts.ts'
+import { inGroupOrder } from './groups.ts'
 import { invariant } from './invariant.ts'
 import type { Queue } from './queue.ts'
 import { cutFront, type Run } from './run.ts'
@@ -13,6 +14,8 @@ export class Restoring {
   readonly #priorities = new Set<number>()
   /** Delayed by what was published. */
   readonly #hidden = new Set<Run>()
+  /** Those that belong to groups: put in their order, when all are here. */
+  #grouped: Run[] = []
   #isFirst = true
 
   /** @param isClean the stop before was: else every message may have been delivered (D5) */
@@ -59,6 +62,7 @@ export class Restoring {
         this.#messages(fact, now)
         break
       case 'returned':
+        this.finish(now)
         for (const run of this.#take(fact.first, fact.count)) {
           run.attempts = fact.attempts
           run.delivered = true
@@ -69,6 +73,12 @@ export class Restoring {
       default:
         invariant(false, `a queue restores no ${fact.kind}`)
     }
+  }
+
+  /** All messages are here. */
+  finish(now: Timestamp): void {
+    for (const run of this.#grouped.sort(inGroupOrder)) this.#put(run, now)
+    this.#grouped = []
   }
 
   #messages(fact: Extract<Fact, { kind: 'enqueued' }>, now: Timestamp): void {
@@ -83,6 +93,7 @@ export class Restoring {
         ...newRun(first, count, batch, 0),
         priority,
         group,
+        born: fact.batch,
         origin,
         expiresAt,
         dueAt,
@@ -96,12 +107,20 @@ export class Restoring {
       if (this.#isClean && suspects > 0 && suspects < run.count) {
         const front = cutFront(run, suspects)
         front.delivered = true
-        this.#put(front, now)
+        this.#place(front, now)
       }
-      while (run.group !== undefined && run.count > 1) this.#put(cutFront(run, 1), now)
-      this.#put(run, now)
+      this.#place(run, now)
     }
     queue.nextSequence = Math.max(queue.nextSequence, first)
+  }
+
+  #place(run: Run, now: Timestamp): void {
+    if (run.group === undefined) {
+      this.#put(run, now)
+      return
+    }
+    while (run.count > 1) this.#grouped.push(cutFront(run, 1))
+    this.#grouped.push(run)
   }
 
   #put(run: Run, now: Timestamp): void {

@@ -217,3 +217,21 @@ test('B13: an update to on_dead = fail ends a waiting batch that has a dead lett
   orders.barrier('eof')
   orders.update({ onDead: 'fail' }).gives('keep barrier eof ended: failed, drop')
 })
+
+test('B16, B13, D15: what was carried goes before its group in the next batch, before a restart and after it', () => {
+  const play = (isRestarted: boolean) => {
+    const orders = scenario({ group: 'property' })
+    orders.subscribe('ann', { prefetch: 1, only: ['m1'] })
+    orders.publish('m1')
+    orders.barrier('eof')
+    orders.publishEach([['old', { group: 'g' }]])
+    const child = () => orders.incoming([['child', { group: 'g' }]])
+    orders.ackAndCarry('ann', 'm1', () => [[orders, child()]]).gives('keep child in batch 0', 'keep m1 acked')
+    orders.cancel('eof', 'carry')
+    if (isRestarted) orders.crash({ clean: true })
+    orders.subscribe('bob').gives('bob gets child')
+    orders.ack('bob', 'child').gives('keep child acked', 'bob gets old')
+  }
+  play(false)
+  play(true)
+})

@@ -37,6 +37,11 @@ import {
 const DAY_MS = 86_400_000
 const OUTCOMES = ['clean', 'with-dead', 'expired', 'cancelled', 'failed']
 
+/** D15: what was carried goes before what came into the later batch. */
+function inGroupOrder(a: Message, b: Message): number {
+  return a.born - b.born || a.sequence - b.sequence
+}
+
 function worst(outcomes: readonly string[]): string {
   return OUTCOMES.findLast(outcome => outcomes.includes(outcome)) ?? 'clean'
 }
@@ -303,6 +308,7 @@ export class Model {
       ...terms,
       sequence: queue.next,
       batch,
+      born: batch,
       isHead: false,
       state: 'ready',
       attempts: 0,
@@ -342,9 +348,7 @@ export class Model {
   /** The next of a group follows a head that is gone; it goes out once that one's end is on disk. */
   #promote(queue: Queue, { group, batch, isHead }: Message): void {
     if (group === undefined || !isHead) return
-    const next = queue.live
-      .filter(other => other.group === group && other.batch === batch)
-      .sort((a, b) => a.sequence - b.sequence)[0]
+    const next = queue.live.filter(other => other.group === group && other.batch === batch).sort(inGroupOrder)[0]
     if (next === undefined) return
     next.enqueuedIn = Math.max(next.enqueuedIn, this.#turn)
     next.readyIn = this.#turn
@@ -743,7 +747,7 @@ export class Model {
     queue.reservedIn = 0
     for (const record of queue.records) (record as { releasedIn: number }).releasedIn = 0
     queue.seen.sort((a, b) => a.at - b.at || a.sequence - b.sequence)
-    queue.live.sort((a, b) => a.sequence - b.sequence)
+    queue.live.sort(inGroupOrder)
     for (const message of queue.live) message.isHead = false
     for (const message of queue.live) {
       message.lease = undefined

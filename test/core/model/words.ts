@@ -102,6 +102,8 @@ export type Answer = string
 export interface Message {
   readonly sequence: number
   batch: number
+  /** Batch that it came into. */
+  readonly born: number
   readonly priority: number
   readonly group: string | undefined
   /** Of its group the one that may go out (D15). */
