@@ -20,7 +20,7 @@ import type { HeapItem } from './heap.ts'
 import { invariant } from './invariant.ts'
 import type { QueueOptions } from './options.ts'
 import { Ordered } from './ordered.ts'
-import { Overflow } from './overflow.ts'
+import { Overflow, type Room } from './overflow.ts'
 import { Placing } from './placing.ts'
 import { Producers } from './producers.ts'
 import { compareExpiry, type Expiring, type Movable } from './ready.ts'
@@ -248,7 +248,7 @@ export class Queue implements HeapItem {
   }
 
   /** How much more may come in: what is beyond is refused `queue-full`. */
-  get room(): { readonly messages: number; readonly bytes: number } {
+  get room(): Room {
     return this.overflow.room
   }
 

@@ -125,6 +125,54 @@ test('A7, P8: a message refused for its size leaves the room it does not take to
   ])
 })
 
+test.each([
+  ['drop-oldest', 0],
+  ['dead-letter-oldest', 2],
+])(
+  'A7, P8: a frame above bytes_max under %s is taken message by message, each with all the room',
+  async (overflow, dead) => {
+    const { ann, journal } = await withQueue({ bytes_max: 10, overflow })
+    ann.publish('q', ['1234', '1234', '1234', '12345678901', '1234'])
+    await settle(journal)
+    expect(ann.take()).toEqual(['confirmed 0…2 as 1', 'refused 3: queue-full', 'confirmed 4 as 4'])
+    // What is there is what would be if each had come alone.
+    expect(ann.peer.queue('q')).toMatchObject({ ready: 2, bytes: 8 })
+    const kept = ann.peer.queue('q.dead')
+    expect('ready' in kept ? kept.ready : 0).toBe(dead)
+  },
+)
+
+test('A7, P8: what is delayed or out makes no room, for a frame as little as for one message', async () => {
+  const { ann, journal } = await withQueue({ messages_max: 3, overflow: 'drop-oldest' })
+  ann.publish('q', ['a'])
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 1 })
+  journal.commitAll()
+  ann.take()
+  ann.publish('q', [['b', { delayMs: 1_000 }], 'c', ['d', { delayMs: 1_000 }], 'e', 'f'])
+  journal.commitAll()
+  expect(ann.take()).toEqual(['confirmed 0…2 as 2', 'refused 3: queue-full', 'refused 4: queue-full'])
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 0, leased: 1, delayed: 2 })
+})
+
+test('A7, P4: an atomic publish pushes out what was there, never a part of itself', async () => {
+  const { ann, journal } = await withQueue({ messages_max: 3, overflow: 'drop-oldest' })
+  ann.publish('q', ['a', 'b', 'c'])
+  journal.commitAll()
+  ann.take()
+  const atomic = (...parts: readonly string[][]) =>
+    ann.peer.publishAtomic(
+      parts.map(bodies => ({ queue: 'q', ...records(bodies) })),
+      answers =>
+        ann.heard.push(answers.map(part => part.map(said => ('refusal' in said ? said.refusal.code : 'taken'))).join()),
+    )
+  atomic(['1', '2', '3', '4'])
+  atomic(['1', '2'], ['3', '4'])
+  atomic(['d', 'e'], ['f'])
+  await settle(journal)
+  expect(ann.take()).toEqual(['queue-full', 'queue-full,queue-full', 'taken,taken'])
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 3, publishedTotal: 6 })
+})
+
 test('B13, B12: what is carried brings the time of its first publish along', async () => {
   const { ann, journal, clock } = await withQueue()
   const began = clock.now()
