@@ -235,3 +235,18 @@ test('B16, B13, D15: what was carried goes before its group in the next batch, b
   play(false)
   play(true)
 })
+
+test('D1: round-robin goes round also where messages of one priority end and others begin, or do not share out evenly', () => {
+  const shares = (consumers: number, ...counts: readonly number[]) => {
+    const orders = scenario({ fairness: 'round-robin', priority: 'property' })
+    for (let k = 0; k < consumers; k += 1) orders.subscribe(`c${k}`)
+    orders.publishEach(
+      counts.flatMap((count, k) => Array.from({ length: count }, (_, n) => [`m${k}.${n}`, { priority: -k }] as const)),
+    )
+    return Array.from({ length: consumers }, (_, k) => orders.consumers.get(`c${k}`)?.used)
+  }
+  expect(shares(2, 3, 1)).toEqual([2, 2])
+  expect(shares(3, 11)).toEqual([4, 4, 3])
+  expect(shares(2, 3, 10)).toEqual([7, 6])
+  expect(shares(2, 10)).toEqual([5, 5])
+})
