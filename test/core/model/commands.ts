@@ -494,7 +494,7 @@ export class Play {
       case 'update': {
         // Not what never changes, and not what makes it free which queue comes first.
         const { semantics, forwardBarrier } = queue.options
-        const isTarget = name === 'other' && this.#setting.orders.forwardBarrier.length > 0
+        const isTarget = name !== 'orders' && (name !== 'other' || this.#setting.orders.forwardBarrier.length > 0)
         const onDead = isTarget ? queue.options.onDead : command.options.onDead
         const isOnce = semantics === 'at-most-once'
         const { leaseMs, deliveriesMax, retryDelay, deadLetter } = isOnce ? withDefaults({}) : command.options
