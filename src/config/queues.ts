@@ -20,8 +20,7 @@ export interface QueueUpdate {
  * Makes the queues what the file says: declares those that are missing and updates the options that differ. What the
  * file leaves out stays as it is, queues and options.
  *
- * Queues that others name come before those: else naming them would declare them, with defaults that the file may
- * not want, and `semantics` never changes.
+ * Queues that others name come before those: so what the file turns round is no circle on the way.
  *
  * @param updated told of each update, to be logged: a file that changes what somebody else has set is not silent
  * @throws ConfigError at the option that the engine refuses

@@ -1,16 +1,13 @@
-import type { Gathering, WaitingBarrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
 import type { Seen } from './dedupe.ts'
 import { WORK_MAX } from './endings.ts'
-import type { BarrierTerms, BatchNumber, EnqueuedRun, Sequence, Timestamp, TurnNumber } from './facts.ts'
-import type { Incoming, IncomingBarrier, IncomingRun, Publish, PublishAnswer } from './publishing.ts'
+import type { BatchNumber, EnqueuedRun, Sequence, Timestamp, TurnNumber } from './facts.ts'
+import { PlannedBarriers } from './placing.ts'
+import type { Incoming, IncomingRun, Publish, PublishAnswer } from './publishing.ts'
 import type { Queue } from './queue.ts'
 import { type Refusal, refuse } from './refusals.ts'
 import type { Run } from './run.ts'
 import type { Turn } from './turn.ts'
-
-/** Bodies of all parties of a barrier together, in bytes. */
-const PARTIES_BYTES_MAX: number = 1024 * 1024
 
 type IncomingMessages = Extract<Incoming, { kind: 'messages' }>
 
@@ -22,15 +19,7 @@ interface Taken {
   readonly isEarly?: boolean
 }
 
-/** What a barrier on its way says, as it comes in. */
-export interface BarrierArrival {
-  readonly name: string | undefined
-  readonly bytes: Uint8Array
-  readonly terms: BarrierTerms
-  readonly party?: { readonly name: string; readonly count: number }
-}
-
-/** How messages and barriers come into a queue. */
+/** How messages come into a queue, and barriers with them. */
 export class Arrivals {
   readonly #queue: Queue
 
@@ -57,10 +46,9 @@ export class Arrivals {
 
   /** Why these cannot all come in: the first reason. */
   refusalIn(incoming: readonly Incoming[], now: Timestamp): Refusal | undefined {
-    const { barriers, dedupe, options } = this.#queue
-    const names = new Set<string>()
+    const { barriers, dedupe, options, placing } = this.#queue
+    const planned = new PlannedBarriers(barriers)
     const ids = new Set<string>()
-    let waiting = barriers.waitingCount
     for (const piece of incoming) {
       if (piece.kind === 'refused') return piece.refusal
       if (piece.id !== undefined) {
@@ -69,15 +57,10 @@ export class Arrivals {
         if (dedupe.size + ids.size > options.dedupeMax) return this.#memoryFull()
       }
       if (piece.kind === 'messages') continue
-      const { name } = piece.barrier
-      const refusal = this.mayPublishBarrier(piece.barrier, piece.bytes.length)
+      const refusal = placing.refusalOf(piece.barrier, piece.bytes.length, planned)
       if (refusal === 'duplicate') continue
       if (refusal !== undefined) return refusal
-      if (name !== undefined && names.has(name)) return refuse('barrier-exists', `barrier "${name}" comes twice`)
-      if (name !== undefined) names.add(name)
-      if (name !== undefined && barriers.gatheringOf(name) !== undefined) continue
-      waiting += 1
-      if (waiting > options.barriersMax) return this.#tooManyBarriers()
+      planned.add(piece.barrier, piece.bytes.length)
     }
     return undefined
   }
@@ -86,7 +69,7 @@ export class Arrivals {
     if (incoming.kind === 'refused') return incoming.refusal
     const come = () =>
       incoming.kind === 'barrier'
-        ? this.#publishBarrier(turn, publish.now, incoming.bytes, incoming.barrier)
+        ? this.#queue.placing.publish(turn, publish.now, incoming.bytes, incoming.barrier)
         : this.#enqueue(turn, publish, incoming, batch ?? this.#queue.open)
     const { dedupe, options } = this.#queue
     const { id } = incoming
@@ -158,175 +141,6 @@ export class Arrivals {
     }
   }
 
-  // ── barriers ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** Why this barrier cannot be published now; `duplicate` of a party that has come already. */
-  mayPublishBarrier(barrier: IncomingBarrier, bytes: number): Refusal | 'duplicate' | undefined {
-    const { name, party, parties } = barrier
-    const { barriers, options } = this.#queue
-    if (name?.startsWith('@') === true) {
-      return refuse('invalid-message', `a barrier is not named "${name}": with "@" begin the sequence numbers`)
-    }
-    if (party !== undefined && (name === undefined || parties === undefined)) {
-      return refuse('invalid-message', 'a party is of a barrier with a name, and says of how many')
-    }
-    if (parties !== undefined && party === undefined && barrier.forward === undefined) {
-      return refuse('invalid-message', 'a barrier of several parties needs the name of this party')
-    }
-    const gathering = name === undefined ? undefined : barriers.gatheringOf(name)
-    if (gathering !== undefined) return mayJoin(gathering, barrier) ?? mayGrow(gathering, bytes)
-    const used = name === undefined ? undefined : barriers.find(name)
-    if (used !== undefined) {
-      const known = 'releasedAt' in used ? used.parties : used.terms.parties
-      if (party !== undefined && known !== undefined && parties !== known.count)
-        return mismatch(name, known.count, parties)
-      if (party !== undefined && known?.arrived.includes(party) === true) return 'duplicate'
-      const isReleased = 'releasedAt' in used
-      const when = isReleased ? `was released at ${new Date(used.releasedAt).toISOString()}` : 'is waiting'
-      return refuse('barrier-exists', `barrier "${name}" ${when}`, {
-        sequence: used.sequence,
-        ...(isReleased ? { released_at: used.releasedAt } : {}),
-      })
-    }
-    return barriers.waitingCount < options.barriersMax ? undefined : this.#tooManyBarriers()
-  }
-
-  #tooManyBarriers(): Refusal {
-    const { barriersMax } = this.#queue.options
-    return refuse('too-many-barriers', `${barriersMax} barriers wait already`, {
-      limit: 'barriers_max',
-      barriers_max: barriersMax,
-    })
-  }
-
-  #publishBarrier(turn: Turn, now: Timestamp, bytes: Uint8Array, barrier: IncomingBarrier): Taken | Refusal {
-    const refusal = this.mayPublishBarrier(barrier, bytes.length)
-    if (refusal === 'duplicate') return this.#repeated(barrier)
-    if (refusal !== undefined) return refusal
-    const { name, party, parties, deadlineMs, rest, forward } = barrier
-    const terms: BarrierTerms = {
-      ...(deadlineMs === undefined ? {} : { deadlineAt: now + deadlineMs }),
-      ...(rest === undefined ? {} : { rest }),
-      ...(forward === undefined ? {} : { forward }),
-      ...(forward !== undefined && party === undefined && parties !== undefined ? { forwardParties: parties } : {}),
-    }
-    const isParty = party !== undefined && parties !== undefined
-    return this.barrierArrives(turn, now, {
-      name,
-      bytes,
-      terms,
-      ...(isParty ? { party: { name: party, count: parties } } : {}),
-    })
-  }
-
-  #repeated({ name = '', party }: IncomingBarrier): Taken {
-    const { barriers, open } = this.#queue
-    const arrival = barriers.gatheringOf(name)?.arrivals.find(known => known.party === party)
-    if (arrival !== undefined) return { sequence: arrival.sequence, batch: open.number, duplicate: true }
-    const placed = barriers.find(name) as WaitingBarrier
-    return { sequence: placed.sequence, batch: placed.batch, duplicate: true }
-  }
-
-  /** A barrier, or one party of it, comes in; that it may has been decided. */
-  barrierArrives(turn: Turn, now: Timestamp, arrival: BarrierArrival): Taken {
-    const queue = this.#queue
-    const { name, bytes, terms, party } = arrival
-    const sequence = queue.nextSequence
-    if (party === undefined || name === undefined || party.count === 1) {
-      queue.nextSequence += 1
-      const placed =
-        party === undefined || name === undefined
-          ? terms
-          : { ...terms, parties: { count: 1, arrived: [party.name], bytes } }
-      return this.#place(turn, now, { sequence, name, bytes, terms: placed })
-    }
-    const gathering: Gathering = queue.barriers.gatheringOf(name) ?? {
-      name,
-      count: party.count,
-      startedAt: now,
-      arrivals: [],
-      deadlineAt: Number.POSITIVE_INFINITY,
-    }
-    queue.nextSequence += 1
-    queue.open.isDirty = true
-    gathering.arrivals.push({ sequence, party: party.name, terms, bytes })
-    gathering.deadlineAt = Math.min(gathering.deadlineAt, terms.deadlineAt ?? Number.POSITIVE_INFINITY)
-    queue.barriers.gather(gathering)
-    this.#keepParty(turn, now, gathering, gathering.arrivals.length - 1)
-    if (gathering.arrivals.length < gathering.count) return { sequence, batch: queue.open.number, duplicate: false }
-    const barrier = this.placeGathered(turn, now, gathering)
-    return { sequence: barrier.sequence, batch: barrier.batch, duplicate: false }
-  }
-
-  #keepParty(turn: Turn, at: Timestamp, { name, count, arrivals }: Gathering, index: number): void {
-    const { sequence, party, terms, bytes } = arrivals[index] as Gathering['arrivals'][number]
-    turn.keep({ kind: 'partyArrived', queue: this.#queue.id, sequence, name, count, party, at, terms, bytes })
-  }
-
-  /** Another deadline for a barrier whose parties are still coming: kept with those that named one, or with the first. */
-  setDeadline(turn: Turn, now: Timestamp, gathering: Gathering, deadlineAt: Timestamp): void {
-    const { arrivals } = gathering
-    const isNamed = arrivals.some(({ terms }) => terms.deadlineAt !== undefined)
-    arrivals.forEach((arrival, k) => {
-      if (isNamed ? arrival.terms.deadlineAt === undefined : k > 0) return
-      arrivals[k] = { ...arrival, terms: { ...arrival.terms, deadlineAt } }
-      this.#keepParty(turn, k === 0 ? gathering.startedAt : now, gathering, k)
-    })
-    this.#queue.barriers.gather({ ...gathering, deadlineAt })
-  }
-
-  /** Gives a barrier of several parties its place: behind everything that has come. */
-  placeGathered(turn: Turn, now: Timestamp, gathering: Gathering): WaitingBarrier {
-    const queue = this.#queue
-    const { arrivals, name, count } = gathering
-    const last = arrivals[arrivals.length - 1] as Gathering['arrivals'][number]
-    queue.barriers.gathered(gathering)
-    turn.keep({ kind: 'partiesPlaced', queue: queue.id, sequences: arrivals.map(({ sequence }) => sequence) })
-    const batches = arrivals.flatMap(({ terms }) => terms.batches ?? [])
-    const terms: BarrierTerms = {
-      ...Object.assign({}, ...arrivals.map(arrival => arrival.terms)),
-      ...(gathering.deadlineAt === Number.POSITIVE_INFINITY ? {} : { deadlineAt: gathering.deadlineAt }),
-      ...(batches.length === 0 ? {} : { batches }),
-      parties: {
-        count,
-        arrived: arrivals.map(({ party }) => party),
-        bytes: concatenated(arrivals.map(({ bytes }) => bytes)),
-      },
-    }
-    const { sequence } = last
-    this.#place(turn, now, { sequence, name, bytes: last.bytes, terms })
-    return queue.barriers.find(name) as WaitingBarrier
-  }
-
-  #place(
-    turn: Turn,
-    now: Timestamp,
-    {
-      sequence,
-      name,
-      bytes,
-      terms,
-    }: { sequence: Sequence; name: string | undefined; bytes: Uint8Array; terms: BarrierTerms },
-  ): Taken {
-    const queue = this.#queue
-    const batch = queue.open
-    const barrier: WaitingBarrier = {
-      sequence,
-      batch: batch.number,
-      name,
-      publishedAt: now,
-      bytes,
-      terms,
-      ended: undefined,
-    }
-    batch.isDirty = true
-    const next = queue.newBatch(batch.number + 1)
-    next.isDirty = true
-    queue.batches.push(next)
-    queue.keepBarrier(turn, batch, barrier)
-    return { sequence, batch: batch.number, duplicate: false }
-  }
-
   // ── dead letters ───────────────────────────────────────────────────────────────────────────────────────────────
 
   /** A dead letter of another queue comes in, or one of ours comes back; it is never refused (A7). */
@@ -347,26 +161,6 @@ export class Arrivals {
   }
 }
 
-function mayJoin(gathering: Gathering, { name, party, parties }: IncomingBarrier): Refusal | 'duplicate' | undefined {
-  if (parties !== gathering.count || party === undefined) return mismatch(name, gathering.count, parties)
-  return gathering.arrivals.some(arrival => arrival.party === party) ? 'duplicate' : undefined
-}
-
-function mayGrow({ name, arrivals }: Gathering, more: number): Refusal | undefined {
-  if (arrivals.reduce((sum, { bytes }) => sum + bytes.length, more) <= PARTIES_BYTES_MAX) return undefined
-  return refuse('message-too-large', `the bodies of all parties of "${name}" are above ${PARTIES_BYTES_MAX} bytes`, {
-    limit: 'parties_bytes',
-    parties_bytes: PARTIES_BYTES_MAX,
-  })
-}
-
-function mismatch(name: string | undefined, count: number, parties: number | undefined): Refusal {
-  const said = parties === undefined ? 'none' : `${parties}`
-  return refuse('barrier-mismatch', `barrier "${name}" is of ${count} parties, and this one says ${said}`, {
-    parties: count,
-  })
-}
-
 /** A plain run: never delivered, neither delayed nor expiring. */
 export function newRun(first: Sequence, count: number, batch: Batch, turn: number): Run {
   return {
@@ -376,6 +170,7 @@ export function newRun(first: Sequence, count: number, batch: Batch, turn: numbe
     batch,
     priority: 0,
     group: undefined,
+    born: batch.number,
     isHead: false,
     origin: undefined,
     expiresAt: Number.POSITIVE_INFINITY,
@@ -398,14 +193,4 @@ function attributesOf(run: Run): EnqueuedRun {
     ...(run.dueAt === 0 ? {} : { dueAt: run.dueAt }),
     ...(run.expiresAt === Number.POSITIVE_INFINITY ? {} : { expiresAt: run.expiresAt }),
   }
-}
-
-function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(pieces.reduce((sum, { length }) => sum + length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    all.set(piece, at)
-    at += piece.length
-  }
-  return all
 }

@@ -10,6 +10,7 @@ import {
   type Timestamp,
   type TurnNumber,
 } from './facts.ts'
+import { Ordered } from './ordered.ts'
 
 /** A published barrier that has not been released. Its batch is the one it closes. */
 export interface WaitingBarrier {
@@ -24,7 +25,7 @@ export interface WaitingBarrier {
 }
 
 /** One party of a barrier that has no place yet. */
-interface Arrival {
+export interface Arrival {
   readonly sequence: Sequence
   readonly party: string
   readonly terms: BarrierTerms
@@ -37,7 +38,14 @@ export interface Gathering {
   readonly count: number
   readonly startedAt: Timestamp
   readonly arrivals: Arrival[]
+  /** The first that a party gave, or what it was extended to; `Infinity`: none. */
   deadlineAt: Timestamp
+}
+
+/** When a deadline passes. */
+interface Due {
+  readonly sequence: Sequence
+  readonly at: Timestamp
 }
 
 /** A record, and the turn that released its barrier. */
@@ -52,7 +60,9 @@ export class Barriers {
   readonly #records = new Map<Sequence, KeptRecord>()
   readonly #named = new Map<string, Sequence>()
   readonly #gathering = new Map<string, Gathering>()
-  #nextDeadline: Timestamp | undefined
+  /** Of what is not ended, by the number of the barrier or of its first party. */
+  readonly #due = new Map<Sequence, Due>()
+  readonly #inOrder = new Ordered<Due>((a, b) => a.at - b.at || a.sequence - b.sequence)
 
   get waitingCount(): number {
     return this.#waiting.size + this.#gathering.size
@@ -76,34 +86,56 @@ export class Barriers {
     return this.#gathering.get(name)
   }
 
-  gather(gathering: Gathering): void {
-    this.#gathering.set(gathering.name, gathering)
-    this.#nextDeadline = undefined
+  /** One more party comes, the first of them perhaps. A deadline that is there already is not another one's to change. */
+  gather(of: { name: string; count: number; startedAt: Timestamp }, arrival: Arrival): Gathering {
+    const gathering = this.#gathering.get(of.name) ?? { ...of, arrivals: [], deadlineAt: Number.POSITIVE_INFINITY }
+    gathering.arrivals.push(arrival)
+    if (gathering.deadlineAt === Number.POSITIVE_INFINITY)
+      gathering.deadlineAt = arrival.terms.deadlineAt ?? Number.POSITIVE_INFINITY
+    this.#gathering.set(of.name, gathering)
+    this.#setDue(firstOf(gathering), gathering.deadlineAt)
+    return gathering
+  }
+
+  /** Another deadline, kept with the party that gave the first one, or else with the first party. @returns its place */
+  extend(gathering: Gathering, deadlineAt: Timestamp): number {
+    const { arrivals } = gathering
+    const at = Math.max(
+      0,
+      arrivals.findIndex(({ terms }) => terms.deadlineAt !== undefined),
+    )
+    const arrival = arrivals[at] as Arrival
+    arrivals[at] = { ...arrival, terms: { ...arrival.terms, deadlineAt } }
+    gathering.deadlineAt = deadlineAt
+    this.#setDue(firstOf(gathering), deadlineAt)
+    return at
   }
 
   gathered(gathering: Gathering): void {
     this.#gathering.delete(gathering.name)
-    this.#nextDeadline = undefined
+    this.#setDue(firstOf(gathering), undefined)
   }
 
   /** Takes it in, or what it has become. */
   put(barrier: WaitingBarrier): void {
     this.#waiting.set(barrier.sequence, barrier)
     if (barrier.name !== undefined) this.#named.set(barrier.name, barrier.sequence)
-    this.#nextDeadline = undefined
+    this.#setDue(barrier.sequence, barrier.ended === undefined ? barrier.terms.deadlineAt : undefined)
+  }
+
+  #setDue(sequence: Sequence, at: Timestamp | undefined): void {
+    const before = this.#due.get(sequence)
+    if (before !== undefined) this.#inOrder.delete(before)
+    this.#due.delete(sequence)
+    if (at === undefined || at === Number.POSITIVE_INFINITY) return
+    const due = { sequence, at }
+    this.#due.set(sequence, due)
+    this.#inOrder.add(due)
   }
 
   /** When the next deadline of a batch that is not ended passes. */
   get nextDeadline(): Timestamp {
-    if (this.#nextDeadline === undefined) {
-      let next = Number.POSITIVE_INFINITY
-      for (const { terms, ended } of this.#waiting.values()) {
-        if (ended === undefined) next = Math.min(next, terms.deadlineAt ?? next)
-      }
-      for (const { deadlineAt } of this.#gathering.values()) next = Math.min(next, deadlineAt)
-      this.#nextDeadline = next
-    }
-    return this.#nextDeadline
+    return this.#inOrder.first?.at ?? Number.POSITIVE_INFINITY
   }
 
   /** By name, or by `@` and its sequence number. */
@@ -120,7 +152,7 @@ export class Barriers {
 
   release(record: BarrierRecord, turn: TurnNumber): void {
     this.#waiting.delete(record.sequence)
-    this.#nextDeadline = undefined
+    this.#setDue(record.sequence, undefined)
     this.#records.set(record.sequence, { record, turn })
     if (record.name !== undefined) this.#named.set(record.name, record.sequence)
   }
@@ -144,6 +176,10 @@ export class Barriers {
     const records = released === 0 ? [] : [...this.#records.values()].slice(-released)
     return { records, missed: released - records.length }
   }
+}
+
+function firstOf({ arrivals }: Gathering): Sequence {
+  return arrivals[0]?.sequence ?? 0
 }
 
 /** The worst of these, `clean` of none. */

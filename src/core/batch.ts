@@ -2,7 +2,15 @@ import type { WaitingBarrier } from './barriers.ts'
 import type { BatchNumber, BatchStats, Timestamp } from './facts.ts'
 import { Groups } from './groups.ts'
 import { Rate } from './rate.ts'
-import { type Expiring, Ready } from './ready.ts'
+import { type Expiring, type Movable, Ready } from './ready.ts'
+
+/** What all batches of a queue share, so that no command has to look at each of them: there may be many that wait. */
+export interface Shared {
+  readonly expiring: Expiring
+  readonly movable: Movable
+  /** Those whose counts have changed since they were last kept. */
+  readonly dirty: Set<Batch>
+}
 
 /**
  * The messages between two barriers of a queue. Only the first batch of a queue gives out messages; that is all the
@@ -12,7 +20,7 @@ export class Batch {
   readonly number: BatchNumber
   readonly ready: Ready
   /** What waits behind the heads of its groups. */
-  readonly groups: Groups = new Groups()
+  readonly groups: Groups
   leased = 0
   delayed = 0
   /** At-most-once deliveries whose credit is not back: settled, but their barrier waits for them (B18). */
@@ -23,8 +31,7 @@ export class Batch {
   barrier: WaitingBarrier | undefined
   /** Settled a second. */
   readonly rate: Rate = new Rate()
-  /** Its counts have changed since they were last kept. */
-  isDirty = false
+  readonly #shared: Shared
 
   published = 0
   acked = 0
@@ -32,12 +39,26 @@ export class Batch {
   expired = 0
   dropped = 0
   carried = 0
+  /** Of the dropped, the dead letters that nobody keeps: they fail a batch like those that are kept. */
+  unkept = 0
   firstPublishedAt: Timestamp | undefined
   lastSettledAt: Timestamp | undefined
 
-  constructor(number: BatchNumber, expiring: Expiring) {
+  constructor(number: BatchNumber, shared: Shared) {
     this.number = number
-    this.ready = new Ready(expiring)
+    this.ready = new Ready(shared.expiring, shared.movable)
+    this.groups = new Groups(shared.movable)
+    this.#shared = shared
+  }
+
+  /** Its counts have changed since they were last kept. */
+  get isDirty(): boolean {
+    return this.#shared.dirty.has(this)
+  }
+
+  set isDirty(isDirty: boolean) {
+    if (isDirty) this.#shared.dirty.add(this)
+    else this.#shared.dirty.delete(this)
   }
 
   /** Messages not settled: what holds its barrier. Derived from where the messages are, never kept (B3). */
@@ -64,7 +85,8 @@ export class Batch {
     }
   }
 
-  restore(stats: BatchStats): void {
+  restore(stats: BatchStats, unkept: number): void {
+    this.unkept = unkept
     this.published = stats.published
     this.acked = stats.acked
     this.dead = stats.dead
@@ -87,4 +109,8 @@ export class Batch {
     this.rate.add(now, count)
     this.isDirty = true
   }
+}
+
+export function byNumber(a: Batch, b: Batch): number {
+  return a.number - b.number
 }

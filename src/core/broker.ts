@@ -57,9 +57,11 @@ export class Broker implements QueueHost {
     return this.#byName.values()
   }
 
-  declare(turn: Turn, now: Timestamp, name: string, options: QueueOptions): Queue {
+  /** @param isImplicit it is made because it is needed: whoever declares it first may still say how it is to be */
+  declare(turn: Turn, now: Timestamp, name: string, options: QueueOptions, isImplicit = false): Queue {
     invariant(!this.#byName.has(name), 'a queue is declared once')
     const queue = this.#add(this.#nextQueue, name, options, now)
+    queue.isImplicit = isImplicit
     this.#keepQueue(turn, queue)
     this.#declareNamed(turn, now, options)
     return queue
@@ -68,17 +70,18 @@ export class Broker implements QueueHost {
   /** A queue that another one names is there from the start, so that it can be consumed (A7). */
   #declareNamed(turn: Turn, now: Timestamp, { deadLetter, forwardBarrier }: QueueOptions): void {
     if (deadLetter !== undefined && deadLetter !== 'drop') this.#deadLetters.queueNamed(turn, now, deadLetter)
-    for (const name of forwardBarrier) if (!this.#byName.has(name)) this.declare(turn, now, name, DEFAULT_OPTIONS)
+    for (const name of forwardBarrier) if (!this.#byName.has(name)) this.declare(turn, now, name, DEFAULT_OPTIONS, true)
   }
 
-  #keepQueue(turn: Turn, { id, name, options, isPaused, declaredAt, suspectBelow }: Queue): void {
-    const suspect = suspectBelow > 0 ? { suspectBelow } : {}
-    turn.keep({ kind: 'queueDeclared', queue: id, name, options, paused: isPaused, at: declaredAt, ...suspect })
+  #keepQueue(turn: Turn, { id, name, options, isPaused, declaredAt, suspectBelow, isImplicit }: Queue): void {
+    const rest = { ...(suspectBelow > 0 ? { suspectBelow } : {}), ...(isImplicit ? { implicit: true } : {}) }
+    turn.keep({ kind: 'queueDeclared', queue: id, name, options, paused: isPaused, at: declaredAt, ...rest })
   }
 
-  /** New options: they count for what happens from now on, and reclassify nothing that is there. */
+  /** New options: they count for what happens from now on, and reclassify nothing that is there. They were somebody's choice. */
   update(turn: Turn, now: Timestamp, queue: Queue, options: QueueOptions): void {
     queue.update(options)
+    queue.isImplicit = false
     this.#keepQueue(turn, queue)
     this.#declareNamed(turn, now, options)
     this.#end(turn, now, queue)
@@ -370,6 +373,7 @@ export class Broker implements QueueHost {
       const queue = this.#add(fact.queue, fact.name, fact.options, fact.at)
       queue.isPaused = fact.paused
       queue.suspectBelow = fact.suspectBelow ?? 0
+      queue.isImplicit = fact.implicit === true
     } else if (fact.kind === 'queueDeleted') {
       // The highest number ever used is told although its queue is gone: numbers are not used again.
       this.#nextQueue = Math.max(this.#nextQueue, fact.queue + 1)
@@ -385,6 +389,7 @@ export class Broker implements QueueHost {
 
   /** After the last fact: what was due while the server was away happens now. */
   restored(turn: Turn, now: Timestamp): void {
+    for (const restoring of this.#restoring.values()) restoring.finish(now)
     this.#restoring.clear()
     for (const queue of this.#byName.values()) {
       queue.dedupe.restored()

@@ -26,12 +26,7 @@ export class Line {
   subscriptions = 0
   /** Credit of those that have room, for sharing out. */
   prefetchWithRoom = 0
-  /** What is shared out in this turn: messages, and among how much credit and how many subscriptions. */
-  deal: { readonly messages: number; readonly prefetch: number; readonly subscriptions: number } = {
-    messages: 0,
-    prefetch: 1,
-    subscriptions: 1,
-  }
+  deal: Deal = { messages: 0, prefetch: 1, subscriptions: 1, left: 0, stretch: 1, turns: 0 }
   #batch: Batch | undefined
   /** Nothing ready before this place matches, but for what is in `#early`. */
   #cursor: Run | undefined
@@ -116,6 +111,28 @@ const RANK: Record<QueueOptions['fairness'], (a: Subscription, b: Subscription) 
   proportional: (a, b) => (a.share === b.share ? a.served < b.served : a.share < b.share),
   'round-robin': (a, b) => a.served < b.served,
   fast: (a, b) => a.id < b.id,
+}
+
+/** What is shared out in this turn: messages, and among how much credit and how many subscriptions. */
+interface Deal {
+  readonly messages: number
+  readonly prefetch: number
+  readonly subscriptions: number
+  /** Messages that nobody has got yet. */
+  left: number
+  /** Of the round that is going on: how many each gets, and how many subscriptions have not had theirs. */
+  stretch: number
+  turns: number
+}
+
+/** A round gives each the same, of messages that stand together: so nobody is ever more than one ahead. */
+function roundOf(deal: Deal, count: number): number {
+  if (deal.turns === 0) {
+    deal.turns = deal.subscriptions
+    deal.stretch = Math.max(1, Math.floor(Math.min(count, deal.left) / deal.subscriptions))
+  }
+  deal.turns -= 1
+  return deal.stretch
 }
 
 /** The subscriptions of a queue, those with room in their lines. */
@@ -215,7 +232,15 @@ export class Consumers {
   /** Before messages are given out: what there is to share. */
   startDeal(messages: number): void {
     for (const line of this.lines.values()) {
-      if (line.heap.size > 0) line.deal = { messages, prefetch: line.prefetchWithRoom, subscriptions: line.heap.size }
+      if (line.heap.size > 0)
+        line.deal = {
+          messages,
+          prefetch: line.prefetchWithRoom,
+          subscriptions: line.heap.size,
+          left: messages,
+          stretch: 1,
+          turns: 0,
+        }
     }
   }
 
@@ -224,15 +249,17 @@ export class Consumers {
    * fairness is per message while deliveries stay runs.
    */
   portion(line: Line, subscription: Subscription, count: number): number {
-    const { messages, prefetch, subscriptions } = line.deal
+    const { messages, prefetch } = line.deal
     const second = line.heap.second
     if (this.#fairness === 'fast' || second === undefined) return Math.min(count, subscription.room)
     let portion: number
-    if (this.#fairness === 'round-robin') portion = Math.floor(messages / subscriptions)
+    if (this.#fairness === 'round-robin') portion = roundOf(line.deal, count)
     else {
       const level = Math.floor((second.share - subscription.share) * subscription.prefetch)
       portion = Math.max(level, Math.floor((messages * subscription.prefetch) / prefetch))
     }
-    return Math.min(count, subscription.room, Math.max(1, portion))
+    const taken = Math.min(count, subscription.room, Math.max(1, portion))
+    line.deal.left -= taken
+    return taken
   }
 }

@@ -38,7 +38,8 @@ export class DeadLetters {
 
   /** One that is made because it is needed keeps what it gets: it has no dead letters of its own. */
   queueNamed(turn: Turn, now: Timestamp, name: string): Queue {
-    return this.#broker.queue(name) ?? this.#broker.declare(turn, now, name, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
+    const options = { ...DEFAULT_OPTIONS, deadLetter: 'drop' }
+    return this.#broker.queue(name) ?? this.#broker.declare(turn, now, name, options, true)
   }
 
   /** Moves each message of the run aside, or drops it where nobody keeps dead letters. */
@@ -46,6 +47,7 @@ export class DeadLetters {
     const { reason, detail } = why
     const name = this.nameFor(queue)
     if (name === undefined) {
+      if (reason !== 'expired') run.batch.unkept += run.count
       queue.finish(turn, now, run, reason === 'expired' ? 'expired' : 'dropped')
       return
     }

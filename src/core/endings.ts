@@ -1,5 +1,5 @@
 import type { Gathering, WaitingBarrier } from './barriers.ts'
-import type { Batch } from './batch.ts'
+import { type Batch, byNumber } from './batch.ts'
 import type { BarrierOutcome, BatchRest, DeadReason, Sequence, Timestamp } from './facts.ts'
 import type { Queue } from './queue.ts'
 import { type Refusal, refuse } from './refusals.ts'
@@ -30,6 +30,8 @@ const ALL: Wanted = { leased: true, below: Number.POSITIVE_INFINITY }
  */
 export class Endings {
   readonly #queue: Queue
+  /** Of the batches that were ended those of which something may be left: nothing comes to one that is empty. */
+  readonly #ending = new Set<Batch>()
 
   constructor(queue: Queue) {
     this.#queue = queue
@@ -37,7 +39,16 @@ export class Endings {
 
   /** There is something left to be done, now. */
   get isBusy(): boolean {
-    return this.#queue.batches.some(batch => batch.isEnding && batch.live > 0)
+    for (const batch of this.#ending) {
+      if (batch.live > 0) return true
+      this.#ending.delete(batch)
+    }
+    return false
+  }
+
+  /** Its end was decided before a restart, perhaps. */
+  restored(batch: Batch): void {
+    if (batch.isEnding) this.#ending.add(batch)
   }
 
   end(turn: Turn, barrier: WaitingBarrier, outcome: BarrierOutcome, rest?: BatchRest): void {
@@ -47,6 +58,7 @@ export class Endings {
     const how = rest ?? barrier.terms.rest ?? queue.options.deadlineRest
     queue.keepBarrier(turn, batch, { ...barrier, ended: { outcome, rest: how } })
     if (how === 'carry') this.#carry(batch, this.heir(queue.batchAt(barrier.batch + 1)))
+    else this.#ending.add(batch)
   }
 
   /** Where messages of this batch are now: in the next that was not itself carried on. A restart finds them by this too. */
@@ -61,7 +73,7 @@ export class Endings {
     const { barriers } = this.#queue
     if (barriers.nextDeadline > now) return
     for (const gathering of [...barriers.gathering()]) {
-      if (gathering.deadlineAt <= now) this.#queue.arrivals.placeGathered(turn, now, gathering)
+      if (gathering.deadlineAt <= now) this.#queue.placing.placeGathered(turn, now, gathering)
     }
     for (const barrier of [...barriers.waiting()]) {
       if (barrier.ended === undefined && (barrier.terms.deadlineAt ?? Number.POSITIVE_INFINITY) <= now)
@@ -74,7 +86,7 @@ export class Endings {
     const barrier = this.#unreleased(name)
     if ('code' in barrier) return barrier
     if ('arrivals' in barrier) {
-      this.end(turn, this.#queue.arrivals.placeGathered(turn, now, barrier), 'cancelled', rest)
+      this.end(turn, this.#queue.placing.placeGathered(turn, now, barrier), 'cancelled', rest)
       return undefined
     }
     if (barrier.ended !== undefined) return alreadyEnded(barrier)
@@ -88,7 +100,7 @@ export class Endings {
     const barrier = this.#unreleased(name)
     if ('code' in barrier) return barrier
     if ('arrivals' in barrier) {
-      queue.arrivals.setDeadline(turn, now, barrier, deadlineAt)
+      queue.placing.setDeadline(turn, now, barrier, deadlineAt)
       return undefined
     }
     if (barrier.ended !== undefined) return alreadyEnded(barrier)
@@ -112,14 +124,12 @@ export class Endings {
    * place again: the rest must be whole to be carried.
    */
   failBatches(turn: Turn): void {
-    const { batches, options } = this.#queue
+    const { dirty, options } = this.#queue
     if (options.onDead !== 'fail') return
-    for (const batch of batches) {
-      const { barrier, isDirty, dead, expired, dropped } = batch
-      if (!isDirty || barrier === undefined || barrier.ended !== undefined) continue
-      // Without a queue for them, dead letters count as dropped; with one, what is dropped was not wanted any more.
-      const count = dead + expired + (options.deadLetter === 'drop' ? dropped : 0)
-      if (count > 0) this.end(turn, barrier, 'failed')
+    for (const { barrier, dead, expired, unkept } of [...dirty].sort(byNumber)) {
+      if (barrier === undefined || barrier.ended !== undefined) continue
+      // What else was dropped was not wanted any more: purged, deleted, or pushed out by choice.
+      if (dead + expired + unkept > 0) this.end(turn, barrier, 'failed')
     }
   }
 
@@ -152,13 +162,14 @@ export class Endings {
     to.firstPublishedAt = earliest(to.firstPublishedAt, from.firstPublishedAt)
     from.isDirty = true
     to.isDirty = true
+    if (to.isEnding) this.#ending.add(to)
   }
 
   /** Deals with some of what is left of ended batches. @returns how much more one turn may deal with */
   work(turn: Turn, now: Timestamp): number {
     let left = WORK_MAX
-    for (const batch of this.#queue.batches) {
-      if (!batch.isEnding || left === 0) continue
+    for (const batch of [...this.#ending].sort(byNumber)) {
+      if (left === 0) break
       for (const run of this.#takeLive(turn, batch, left, ALL)) {
         left -= run.count
         this.#discard(turn, now, batch, run)
@@ -175,7 +186,8 @@ export class Endings {
 
   /**
    * Empties the queue of what came before `below` (A6): the waiting batches end as cancelled and are dropped, in order;
-   * then what is ready and delayed goes, and what is leased too if that is wished. Some in one turn.
+   * then what is ready and delayed goes, and what is leased too if that is wished. Some in one turn. Behind the last of
+   * it the barriers end whose parties were gathering: as they hold nothing, what is still there is carried on.
    */
   purge(turn: Turn, now: Timestamp, wanted: Wanted): { readonly count: number; readonly isDone: boolean } {
     const queue = this.#queue
@@ -188,6 +200,12 @@ export class Endings {
       for (const run of this.#takeLive(turn, batch, left, wanted)) {
         left -= run.count
         queue.finish(turn, now, run, 'purged')
+      }
+    }
+    if (left > 0) {
+      for (const gathering of [...queue.barriers.gathering()]) {
+        if ((gathering.arrivals[0]?.sequence ?? 0) >= wanted.below) continue
+        this.end(turn, queue.placing.placeGathered(turn, now, gathering), 'cancelled', 'carry')
       }
     }
     return { count: WORK_MAX - left, isDone: left > 0 }

@@ -87,6 +87,8 @@ export interface Parties {
   readonly count: number
   /** Those that came, in the order in which they did. */
   readonly arrived: readonly string[]
+  /** The sequence numbers that their confirms told, in that order; absent: they are not known any more. */
+  readonly sequences?: readonly Sequence[]
   /** Their message records, one after another, in that order. */
   readonly bytes: Uint8Array
 }
@@ -149,6 +151,8 @@ export type Fact =
       readonly at: Timestamp
       /** Messages below it were there at a stop that was not clean: each may have been delivered (D5). */
       readonly suspectBelow?: Sequence
+      /** Nobody has declared it: it is there because another queue names it, or sent it something. */
+      readonly implicit?: boolean
     }
   /** Everything of that queue goes. */
   | { readonly kind: 'queueDeleted'; readonly queue: QueueId }
@@ -207,6 +211,8 @@ export type Fact =
       readonly batch: BatchNumber
       readonly nextSequence: Sequence
       readonly stats: BatchStats
+      /** Of the dropped, dead letters that nobody keeps; absent: none. */
+      readonly unkept?: number
     }
   /** Also what becomes of it while it waits: a new deadline, or the end of its batch. The last one counts. */
   | {
@@ -225,7 +231,7 @@ export type Fact =
   | {
       readonly kind: 'partyArrived'
       readonly queue: QueueId
-      /** Its own; the last one's becomes the barrier's. */
+      /** Its own; that of the last of all becomes the barrier's. */
       readonly sequence: Sequence
       readonly name: string
       readonly count: number

@@ -54,7 +54,8 @@ export class Forwarding {
   #go(turn: Turn, now: Timestamp, going: Going): void {
     const { from, terms } = going
     for (const name of terms.forward ?? from.options.forwardBarrier) {
-      this.#arrive(turn, now, this.#broker.queue(name) ?? this.#broker.declare(turn, now, name, DEFAULT_OPTIONS), going)
+      const target = this.#broker.queue(name) ?? this.#broker.declare(turn, now, name, DEFAULT_OPTIONS, true)
+      this.#arrive(turn, now, target, going)
     }
   }
 
@@ -67,7 +68,7 @@ export class Forwarding {
       gathering === undefined ||
       (gathering.count === count && gathering.arrivals.every(({ party }) => party !== from.name))
     const isTaken = name !== undefined && (!isAwaited || barriers.find(name) !== undefined)
-    target.arrivals.barrierArrives(turn, now, {
+    target.placing.arrive(turn, now, {
       name: isTaken ? undefined : name,
       bytes: this.#forwarded(bytes, batches),
       terms: { batches },

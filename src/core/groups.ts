@@ -1,4 +1,5 @@
 import { Ordered } from './ordered.ts'
+import type { Movable } from './ready.ts'
 import type { Run } from './run.ts'
 
 interface Group {
@@ -11,12 +12,22 @@ function bySequence(a: Run, b: Run): number {
   return a.first - b.first
 }
 
+/** What was carried from an earlier batch comes before what came into a later one: so it does after a restart too. */
+export function inGroupOrder(a: Run, b: Run): number {
+  return a.born - b.born || a.first - b.first
+}
+
 /** The groups of a batch: of each the head may go out, and the others wait behind it (D15). Runs of groups are of one message. */
 export class Groups {
   readonly #groups = new Map<string, Group>()
   /** What waits, of all groups: the oldest is the first that a full queue lets go. */
   readonly #waiting = new Ordered<Run>(bySequence)
+  readonly #movable: Movable
   #bytes = 0
+
+  constructor(movable: Movable) {
+    this.#movable = movable
+  }
 
   /** Messages that wait behind a head. */
   get messages(): number {
@@ -44,7 +55,7 @@ export class Groups {
     const name = run.group as string
     const group = this.#groups.get(name)
     run.isHead = group === undefined
-    if (group === undefined) this.#groups.set(name, { head: run, waiting: new Ordered(bySequence) })
+    if (group === undefined) this.#groups.set(name, { head: run, waiting: new Ordered(inGroupOrder) })
     else this.#wait(group, run)
     return run.isHead
   }
@@ -53,6 +64,8 @@ export class Groups {
     group.waiting.add(run)
     this.#waiting.add(run)
     this.#bytes += run.bytes
+    this.#movable.messages += 1
+    this.#movable.bytes += run.bytes
   }
 
   /** The head is gone for good. @returns the one that follows it */
@@ -74,6 +87,8 @@ export class Groups {
     if (this.#groups.get(run.group as string)?.waiting.delete(run) !== true) return
     this.#waiting.delete(run)
     this.#bytes -= run.bytes
+    this.#movable.messages -= 1
+    this.#movable.bytes -= run.bytes
   }
 
   /**
@@ -86,7 +101,7 @@ export class Groups {
     for (const [name, { head, waiting }] of earlier.#groups) {
       let group = this.#groups.get(name)
       if (group === undefined) {
-        group = { head, waiting: new Ordered(bySequence) }
+        group = { head, waiting: new Ordered(inGroupOrder) }
         this.#groups.set(name, group)
       } else {
         group.head.isHead = false
@@ -96,6 +111,8 @@ export class Groups {
       }
       for (const run of waiting) this.#wait(group, run)
     }
+    this.#movable.messages -= earlier.messages
+    this.#movable.bytes -= earlier.bytes
     earlier.#groups.clear()
     for (let run = earlier.#waiting.first; run !== undefined; run = earlier.#waiting.first) earlier.#waiting.delete(run)
     earlier.#bytes = 0

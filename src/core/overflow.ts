@@ -4,6 +4,15 @@ import type { Queue } from './queue.ts'
 import type { Run } from './run.ts'
 import type { Turn } from './turn.ts'
 
+/** How much may come in. */
+export interface Room {
+  readonly messages: number
+  /** Bytes of their bodies. */
+  readonly bytes: number
+  /** What comes in ready makes room for what comes behind it: each message has all of it. */
+  readonly isShared: boolean
+}
+
 /** What a queue does at `messages_max` and `bytes_max` (A7). */
 export class Overflow {
   readonly #queue: Queue
@@ -12,22 +21,22 @@ export class Overflow {
     this.#queue = queue
   }
 
-  /** How much more may come in: what is beyond is refused `queue-full`. */
-  get room(): { readonly messages: number; readonly bytes: number } {
-    const { messages, bytes, options } = this.#queue
+  /** What may come in; what is beyond is refused `queue-full`. */
+  get room(): Room {
+    const { messages, bytes, movable, options } = this.#queue
     const { messagesMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY } = options
-    if (options.overflow === 'refuse') return { messages: messagesMax - messages, bytes: bytesMax - bytes }
-    // Each new one pushes out an old one, as long as something is left that can be pushed out or never came.
-    const movable = this.#movable
+    if (options.overflow === 'refuse')
+      return { messages: messagesMax - messages, bytes: bytesMax - bytes, isShared: false }
     return {
-      messages: messages - movable.messages < messagesMax ? Number.POSITIVE_INFINITY : 0,
+      messages: messagesMax - messages + movable.messages,
       bytes: bytesMax - bytes + movable.bytes,
+      isShared: true,
     }
   }
 
   /** There is too much, and something that can be pushed out. */
   get isBusy(): boolean {
-    return this.#queue.options.overflow !== 'refuse' && this.#excess !== undefined && this.#movable.messages > 0
+    return this.#queue.options.overflow !== 'refuse' && this.#excess !== undefined && this.#queue.movable.messages > 0
   }
 
   /**
@@ -56,15 +65,6 @@ export class Overflow {
     const { messagesMax = Number.POSITIVE_INFINITY, bytesMax = Number.POSITIVE_INFINITY } = options
     const excess = { messages: Math.max(0, messages - messagesMax), bytes: Math.max(0, bytes - bytesMax) }
     return excess.messages > 0 || excess.bytes > 0 ? excess : undefined
-  }
-
-  get #movable(): { messages: number; bytes: number } {
-    const sum = { messages: 0, bytes: 0 }
-    for (const { ready, groups } of this.#queue.batches) {
-      sum.messages += ready.messages + groups.messages
-      sum.bytes += ready.bytes + groups.bytes
-    }
-    return sum
   }
 
   /** As many of the oldest messages that can go as the excess asks for, `max` at most. */

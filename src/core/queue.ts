@@ -1,6 +1,6 @@
 import { Arrivals } from './arrivals.ts'
 import { Barriers, type WaitingBarrier } from './barriers.ts'
-import { Batch } from './batch.ts'
+import { Batch, byNumber } from './batch.ts'
 import { Consumers } from './consumers.ts'
 import { Dedupe } from './dedupe.ts'
 import { Delayed } from './delayed.ts'
@@ -20,9 +20,10 @@ import type { HeapItem } from './heap.ts'
 import { invariant } from './invariant.ts'
 import type { QueueOptions } from './options.ts'
 import { Ordered } from './ordered.ts'
-import { Overflow } from './overflow.ts'
+import { Overflow, type Room } from './overflow.ts'
+import { Placing } from './placing.ts'
 import { Producers } from './producers.ts'
-import { compareExpiry, type Expiring } from './ready.ts'
+import { compareExpiry, type Expiring, type Movable } from './ready.ts'
 import { Releases } from './releases.ts'
 import { Reservation } from './reservation.ts'
 import { Returns } from './returns.ts'
@@ -63,7 +64,10 @@ export class Queue implements HeapItem {
   readonly dedupe: Dedupe
   readonly delayed: Delayed = new Delayed()
   readonly expiring: Expiring = new Ordered(compareExpiry)
+  readonly movable: Movable = { messages: 0, bytes: 0 }
+  readonly dirty: Set<Batch> = new Set()
   readonly arrivals: Arrivals = new Arrivals(this)
+  readonly placing: Placing = new Placing(this)
   readonly settling: Settling = new Settling(this)
   readonly endings: Endings = new Endings(this)
   readonly overflow: Overflow = new Overflow(this)
@@ -75,6 +79,8 @@ export class Queue implements HeapItem {
   /** Pulls that were answered and hold something. */
   readonly pulls: Set<Subscription> = new Set()
   isPaused = false
+  /** Nobody has declared it yet: it is there because another queue names it, or sent it something. */
+  isImplicit = false
   leased = 0
   /** Live messages, and bytes of their bodies. */
   messages = 0
@@ -122,7 +128,7 @@ export class Queue implements HeapItem {
   }
 
   newBatch(number: BatchNumber): Batch {
-    return new Batch(number, this.expiring)
+    return new Batch(number, this)
   }
 
   /** The unreleased batch of this number. */
@@ -150,6 +156,8 @@ export class Queue implements HeapItem {
   }
 
   update(options: QueueOptions): void {
+    // What waits is looked at anew: a dead letter of before may fail its batch now.
+    if (options.onDead !== this.options.onDead) for (const batch of this.batches) batch.isDirty = true
     this.options = options
     this.consumers = this.consumers.rebuilt(options)
   }
@@ -240,7 +248,7 @@ export class Queue implements HeapItem {
   }
 
   /** How much more may come in: what is beyond is refused `queue-full`. */
-  get room(): { readonly messages: number; readonly bytes: number } {
+  get room(): Room {
     return this.overflow.room
   }
 
@@ -253,8 +261,7 @@ export class Queue implements HeapItem {
     this.#giveOut(turn, now)
     // Behind that: what somebody can take now need not be pushed out.
     if (this.overflow.makeRoom(turn, now)) this.#giveOut(turn, now)
-    for (const batch of this.batches) {
-      if (!batch.isDirty) continue
+    for (const batch of [...this.dirty].sort(byNumber)) {
       batch.isDirty = false
       turn.keep({
         kind: 'batchCounted',
@@ -262,6 +269,7 @@ export class Queue implements HeapItem {
         batch: batch.number,
         nextSequence: this.reservation.below(this.nextSequence),
         stats: batch.stats,
+        ...(batch.unkept === 0 ? {} : { unkept: batch.unkept }),
       })
     }
   }

@@ -9,15 +9,24 @@ export function compareExpiry(a: Run, b: Run): number {
   return a.expiresAt - b.expiresAt || a.first - b.first
 }
 
+/** Of all batches of a queue, what is ready or waits in a group: it can be pushed out (A7). */
+export interface Movable {
+  messages: number
+  /** Bytes of their bodies. */
+  bytes: number
+}
+
 /** What may go out next in a batch: runs in queue order, joined where they are alike, so a plain backlog is one run. */
 export class Ready {
   readonly #runs = new Ordered<Run>(compareRuns)
   readonly #expiring: Expiring
+  readonly #movable: Movable
   #messages = 0
   #bytes = 0
 
-  constructor(expiring: Expiring) {
+  constructor(expiring: Expiring, movable: Movable) {
     this.#expiring = expiring
+    this.#movable = movable
   }
 
   get messages(): number {
@@ -35,8 +44,7 @@ export class Ready {
 
   /** Puts it in its place: new messages behind, returned ones where they were (D4). */
   add(run: Run, committed: TurnNumber): void {
-    this.#messages += run.count
-    this.#bytes += run.bytes
+    this.#count(run.count, run.bytes)
     const before = this.#runs.before(run)
     if (before !== undefined) {
       // What came in since the last commit joins the backlog only once it is on disk itself.
@@ -99,9 +107,15 @@ export class Ready {
   /** Takes `count` messages of a run of this list, from the message `offset` on. */
   take(run: Run, offset: number, count: number): Run {
     const taken = this.#cut(run, offset, count)
-    this.#messages -= taken.count
-    this.#bytes -= taken.bytes
+    this.#count(-taken.count, -taken.bytes)
     return taken
+  }
+
+  #count(messages: number, bytes: number): void {
+    this.#messages += messages
+    this.#bytes += bytes
+    this.#movable.messages += messages
+    this.#movable.bytes += bytes
   }
 
   #cut(run: Run, offset: number, count: number): Run {

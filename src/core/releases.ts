@@ -30,6 +30,7 @@ export class Releases {
       for (const sequence of queue.barriers.forgetAbove(queue.options.barrierRecords))
         turn.keep({ kind: 'barrierForgotten', queue: queue.id, sequence })
       queue.batches.shift()
+      batch.isDirty = false
       // The counts of the released batch go; the open one's keep the next sequence number.
       queue.open.isDirty = true
       queue.openedIn = turn.number

@@ -1,6 +1,7 @@
 import { newRun } from './arrivals.ts'
 import type { Batch } from './batch.ts'
 import type { BatchNumber, Fact, Sequence, Timestamp } from './facts.ts'
+import { inGroupOrder } from './groups.ts'
 import { invariant } from './invariant.ts'
 import type { Queue } from './queue.ts'
 import { cutFront, type Run } from './run.ts'
@@ -13,6 +14,8 @@ export class Restoring {
   readonly #priorities = new Set<number>()
   /** Delayed by what was published. */
   readonly #hidden = new Set<Run>()
+  /** Those that belong to groups: put in their order, when all are here. */
+  #grouped: Run[] = []
   #isFirst = true
 
   /** @param isClean the stop before was: else every message may have been delivered (D5) */
@@ -25,13 +28,15 @@ export class Restoring {
     const queue = this.#queue
     switch (fact.kind) {
       case 'batchCounted':
-        this.#batchAt(fact.batch).restore(fact.stats)
+        this.#batchAt(fact.batch).restore(fact.stats, fact.unkept ?? 0)
         queue.nextSequence = Math.max(queue.nextSequence, fact.nextSequence)
         break
       case 'barrierPublished': {
         const { sequence, batch, name, at: publishedAt, bytes, terms = {}, ended } = fact
         const barrier = { sequence, batch, name, publishedAt, bytes, terms, ended }
-        this.#batchAt(batch).barrier = barrier
+        const closed = this.#batchAt(batch)
+        closed.barrier = barrier
+        queue.endings.restored(closed)
         this.#batchAt(batch + 1)
         queue.barriers.put(barrier)
         queue.nextSequence = Math.max(queue.nextSequence, sequence + 1)
@@ -39,16 +44,7 @@ export class Restoring {
       }
       case 'partyArrived': {
         const { name, count, at: startedAt, sequence, party, terms = {}, bytes } = fact
-        const gathering = queue.barriers.gatheringOf(name) ?? {
-          name,
-          count,
-          startedAt,
-          arrivals: [],
-          deadlineAt: Number.POSITIVE_INFINITY,
-        }
-        gathering.arrivals.push({ sequence, party, terms, bytes })
-        gathering.deadlineAt = Math.min(gathering.deadlineAt, terms.deadlineAt ?? Number.POSITIVE_INFINITY)
-        queue.barriers.gather(gathering)
+        queue.barriers.gather({ name, count, startedAt }, { sequence, party, terms, bytes })
         queue.nextSequence = Math.max(queue.nextSequence, sequence + 1)
         break
       }
@@ -66,6 +62,7 @@ export class Restoring {
         this.#messages(fact, now)
         break
       case 'returned':
+        this.finish(now)
         for (const run of this.#take(fact.first, fact.count)) {
           run.attempts = fact.attempts
           run.delivered = true
@@ -76,6 +73,12 @@ export class Restoring {
       default:
         invariant(false, `a queue restores no ${fact.kind}`)
     }
+  }
+
+  /** All messages are here. */
+  finish(now: Timestamp): void {
+    for (const run of this.#grouped.sort(inGroupOrder)) this.#put(run, now)
+    this.#grouped = []
   }
 
   #messages(fact: Extract<Fact, { kind: 'enqueued' }>, now: Timestamp): void {
@@ -90,6 +93,7 @@ export class Restoring {
         ...newRun(first, count, batch, 0),
         priority,
         group,
+        born: fact.batch,
         origin,
         expiresAt,
         dueAt,
@@ -103,12 +107,20 @@ export class Restoring {
       if (this.#isClean && suspects > 0 && suspects < run.count) {
         const front = cutFront(run, suspects)
         front.delivered = true
-        this.#put(front, now)
+        this.#place(front, now)
       }
-      while (run.group !== undefined && run.count > 1) this.#put(cutFront(run, 1), now)
-      this.#put(run, now)
+      this.#place(run, now)
     }
     queue.nextSequence = Math.max(queue.nextSequence, first)
+  }
+
+  #place(run: Run, now: Timestamp): void {
+    if (run.group === undefined) {
+      this.#put(run, now)
+      return
+    }
+    while (run.count > 1) this.#grouped.push(cutFront(run, 1))
+    this.#grouped.push(run)
   }
 
   #put(run: Run, now: Timestamp): void {

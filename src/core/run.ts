@@ -1,5 +1,5 @@
 import type { Batch } from './batch.ts'
-import type { DeadLetterOrigin, Sequence, Timestamp, TurnNumber } from './facts.ts'
+import type { BatchNumber, DeadLetterOrigin, Sequence, Timestamp, TurnNumber } from './facts.ts'
 
 /**
  * Live messages next to one another in a queue that are alike in everything the queue must know of them, so that a
@@ -15,6 +15,8 @@ export interface Run {
   batch: Batch
   readonly priority: number
   readonly group: string | undefined
+  /** Number of the batch it came into, which it may have been carried on from. Within a group it comes before the sequence number. */
+  readonly born: BatchNumber
   /** Of its group the one that may go out; the others wait behind it. */
   isHead: boolean
   readonly origin: DeadLetterOrigin | undefined

@@ -279,14 +279,22 @@ export class Engine implements Door {
     const given = readOptions(input)
     if (isRefusal(given)) return given
     const known = this.broker.queue(name)
+    const options = withDefaults(given)
     if (known !== undefined) {
-      const differs = differing(known.options, given)
+      // Nobody has said yet how it is to be: as if it had been declared before the queue that names it. What has come in
+      // came under the semantics it has.
+      const isFree = known.nextSequence === 1 && known.consumers.all.size === 0
+      const differs = !known.isImplicit
+        ? differing(known.options, given)
+        : options.semantics === known.options.semantics || isFree
+          ? []
+          : ['semantics']
       if (differs.length > 0) {
         return refuse('queue-mismatch', `queue "${name}" is declared otherwise: ${differs.join(', ')}`, { differs })
       }
-      return { created: false, queue: viewQueue(known, this.clock.now()) }
+      const refusal = known.isImplicit ? this.#change(known, options) : undefined
+      return refusal ?? { created: false, queue: viewQueue(known, this.clock.now()) }
     }
-    const options = withDefaults(given)
     const contradiction = this.#problem(name, options)
     if (contradiction !== undefined) return contradiction
     const queue = this.run((turn, now) => this.broker.declare(turn, now, name, options))
@@ -302,12 +310,15 @@ export class Engine implements Door {
     if (given.semantics !== undefined && given.semantics !== queue.options.semantics) {
       return refuse('queue-mismatch', 'semantics never changes: declare another queue', { differs: ['semantics'] })
     }
-    const options = withDefaults(given, queue.options)
-    const problem = this.#problem(name, options)
+    return this.#change(queue, withDefaults(given, queue.options)) ?? viewQueue(queue, this.clock.now())
+  }
+
+  #change(queue: Queue, options: QueueOptions): Refusal | undefined {
+    const problem = this.#problem(queue.name, options)
     if (problem !== undefined) return problem
     this.run((turn, now) => this.broker.update(turn, now, queue, options))
     this.#compiled(queue)
-    return viewQueue(queue, this.clock.now())
+    return undefined
   }
 
   /** Why a queue cannot have these options. */

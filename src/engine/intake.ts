@@ -1,6 +1,7 @@
 import { BARRIER_BODY_BYTES_MAX, MessageCursor, type MessageProperties, ProtocolError } from '@sluice/protocol'
 import { badName } from '../core/declaring.ts'
 import type { QueueOptions } from '../core/options.ts'
+import type { Room } from '../core/overflow.ts'
 import type { Incoming, IncomingRun } from '../core/publishing.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
 import { type QueueExpressions, Subject } from './expressions.ts'
@@ -13,7 +14,7 @@ export interface IntakeTarget {
   readonly options: QueueOptions
   readonly expressions: QueueExpressions
   /** What is beyond is refused `queue-full`. */
-  readonly room: { readonly messages: number; readonly bytes: number }
+  readonly room: Room
   /** Inside the dedupe window. */
   isSeen(id: string): boolean
 }
@@ -50,18 +51,14 @@ export class Intake {
       expressions.barrier !== undefined ||
       expressions.priority !== undefined ||
       expressions.group !== undefined
-    const isPlain =
-      !looks &&
-      !asked.isDedupeAsked &&
-      target.room.messages === Number.POSITIVE_INFINITY &&
-      target.room.bytes === Number.POSITIVE_INFINITY
-    let { messages, bytes } = target.room
+    let room = new RoomLeft(target.room)
+    const isPlain = !looks && !asked.isDedupeAsked && room.isUnlimited
     let index = 0
     try {
       for (; cursor.next(); index += 1) {
         if (index === asked.cutAt) {
           stretches.end()
-          ;({ messages, bytes } = target.room)
+          room = new RoomLeft(target.room)
         }
         const bodyBytes = cursor.bodyEnd - cursor.bodyStart
         if (isPlain && !cursor.hasProperties && bodyBytes <= this.#messageMax) {
@@ -97,12 +94,9 @@ export class Intake {
         }
         const id = options.dedupeWindowMs > 0 ? properties?.messageId : undefined
         if (id === undefined || !target.isSeen(id)) {
-          messages -= 1
-          bytes -= bodyBytes
-          if (messages < 0 || bytes < 0) {
-            stretches.refuse(index, queueFull(target, messages < 0 ? 'messages_max' : 'bytes_max'))
-            messages += 1
-            bytes += bodyBytes
+          const full = room.take(bodyBytes, (properties?.delayMs ?? 0) > 0)
+          if (full !== undefined) {
+            stretches.refuse(index, queueFull(target, full))
             continue
           }
         }
@@ -129,6 +123,34 @@ export class Intake {
     if (isDedupeAsked && options.dedupeWindowMs === 0) {
       return refuse('no-dedupe-window', 'dedupe was asked for, and the queue has no dedupe_window')
     }
+    return undefined
+  }
+}
+
+/** What is left of the room of a queue while a publish is read. */
+class RoomLeft {
+  readonly #isShared: boolean
+  #messages: number
+  #bytes: number
+
+  constructor({ messages, bytes, isShared }: Room) {
+    this.#messages = messages
+    this.#bytes = bytes
+    this.#isShared = isShared
+  }
+
+  get isUnlimited(): boolean {
+    return this.#messages === Number.POSITIVE_INFINITY && this.#bytes === Number.POSITIVE_INFINITY
+  }
+
+  /** @returns the limit that this message does not fit into, and then it takes nothing */
+  take(bodyBytes: number, isDelayed: boolean): 'messages_max' | 'bytes_max' | undefined {
+    if (this.#messages < 1) return 'messages_max'
+    if (this.#bytes < bodyBytes) return 'bytes_max'
+    // What is out of sight cannot be pushed out.
+    if (this.#isShared && !isDelayed) return undefined
+    this.#messages -= 1
+    this.#bytes -= bodyBytes
     return undefined
   }
 }

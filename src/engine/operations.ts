@@ -1,6 +1,6 @@
 import type { Sequence } from '../core/facts.ts'
 import type { Queue } from '../core/queue.ts'
-import type { Refusal } from '../core/refusals.ts'
+import { type Refusal, refuse } from '../core/refusals.ts'
 import { type BarrierView, viewQueue } from '../core/snapshot.ts'
 import type { Engine } from './engine.ts'
 import { isRefusal } from './expressions.ts'
@@ -54,6 +54,12 @@ export class Operations {
     const { broker } = this.#engine
     const queue = this.#engine.find(name)
     if (isRefusal(queue)) return queue
+    if (act === 'dead-letter' && broker.deadLetterName(queue) === undefined) {
+      return refuse(
+        'invalid-request',
+        `queue "${name}" keeps no dead letters: delete the message, or name a queue in dead_letter first`,
+      )
+    }
     return this.#engine.run((turn, now) => {
       let answer: 'done' | 'unknown' = 'unknown'
       broker.change(turn, now, queue, () => {

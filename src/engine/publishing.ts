@@ -1,4 +1,5 @@
 import type { AtomicPart } from '../core/broker.ts'
+import type { Room } from '../core/overflow.ts'
 import type { Incoming, PublishAnswer } from '../core/publishing.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
@@ -9,7 +10,7 @@ import type { Messages, PublishCommand } from './peer.ts'
 /** Bytes of an atomic publish, together (P4). */
 const ATOMIC_BYTES_MAX: number = 16 * 1024 * 1024
 /** What an ack carries is never refused for want of room: else a full queue could never drain (A4). */
-const UNLIMITED = { messages: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY }
+export const UNLIMITED: Room = { messages: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY, isShared: true }
 
 /** How publishes of one party reach the core: read once, in a turn of their own. */
 export class Publishing {
@@ -33,7 +34,8 @@ export class Publishing {
     const incoming = this.read(queue, command, {
       isDedupeAsked: command.dedupe === true,
       cutAt: repeated,
-      isLimited: true,
+      // What is kept whole or not at all does not push out parts of itself.
+      room: command.atomic === true ? { ...queue.room, isShared: false } : queue.room,
     })
     if (isRefusal(incoming)) return incoming
     return this.#engine.run((turn, now) => {
@@ -48,7 +50,7 @@ export class Publishing {
   read(
     queue: Queue,
     messages: Messages,
-    how: { isDedupeAsked: boolean; cutAt: number; isLimited: boolean },
+    how: { isDedupeAsked: boolean; cutAt: number; room: Room },
   ): Incoming[] | Refusal {
     const { limits, intake } = this.#engine
     if (messages.count < 1 || messages.count > limits.frameMessagesMax) {
@@ -62,7 +64,7 @@ export class Publishing {
       name,
       options,
       expressions: this.#engine.expressions(queue),
-      room: how.isLimited ? queue.room : UNLIMITED,
+      room: how.room,
       isSeen: (id: string) => dedupe.find(id) !== undefined,
     }
     return intake.read(target, { bytes: messages.bytes, count: messages.count, ...how })
@@ -82,11 +84,14 @@ export class Publishing {
     }
     const taken: Omit<AtomicPart, 'publish'>[] = []
     const incoming: Incoming[][] = []
+    const rooms = new Map<Queue, Room>()
     for (const part of parts) {
       const queue = this.#engine.findOrCreate(part.queue)
       if (isRefusal(queue)) return queue
-      const pieces = this.read(queue, part, { isDedupeAsked: part.dedupe === true, cutAt: 0, isLimited: true })
+      const room = rooms.get(queue) ?? { ...queue.room, isShared: false }
+      const pieces = this.read(queue, part, { isDedupeAsked: part.dedupe === true, cutAt: 0, room })
       if (isRefusal(pieces)) return pieces
+      rooms.set(queue, without(room, pieces))
       incoming.push(pieces)
       taken.push({ queue, count: part.count, numbering: this.#numberingOf(part) })
     }
@@ -110,4 +115,14 @@ function mustConfirm({ name }: Queue): Refusal {
     'invalid-request',
     `queue "${name}" is at-least-once: its publishes are confirmed, use confirm "accepted" or "durable"`,
   )
+}
+
+/** What these leave of the room for further parts of the same publish. */
+function without({ messages, bytes, isShared }: Room, pieces: readonly Incoming[]): Room {
+  const runs = pieces.flatMap(piece => (piece.kind === 'messages' ? piece.runs : []))
+  return {
+    messages: messages - runs.reduce((sum, { count }) => sum + count, 0),
+    bytes: bytes - runs.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0),
+    isShared,
+  }
 }

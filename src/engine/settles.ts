@@ -5,7 +5,7 @@ import type { Claim, SettleHow } from '../core/settling.ts'
 import type { Engine } from './engine.ts'
 import { isRefusal } from './expressions.ts'
 import type { Messages, SettleAnswer, SettleResult, TokenSettle } from './peer.ts'
-import type { Publishing } from './publishing.ts'
+import { type Publishing, UNLIMITED } from './publishing.ts'
 
 /** How settles of one party reach the core: by delivery numbers, or by the lease tokens of pulls. */
 export class Settles {
@@ -59,7 +59,7 @@ export class Settles {
     for (const messages of publish) {
       const queue = this.#engine.find(messages.queue)
       if (isRefusal(queue)) return queue
-      const incoming = this.#publishing.read(queue, messages, { isDedupeAsked: false, cutAt: 0, isLimited: false })
+      const incoming = this.#publishing.read(queue, messages, { isDedupeAsked: false, cutAt: 0, room: UNLIMITED })
       if (isRefusal(incoming)) return incoming
       carried.push({ queue, incoming })
     }

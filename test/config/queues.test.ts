@@ -126,7 +126,9 @@ test('a circle that the file itself opens is none', async () => {
   const { engine } = await testEngine()
   apply(engine, '[[queue]]\nname = "A"\ndead_letter = "B"')
   const turned = '[[queue]]\nname = "B"\ndead_letter = "A"\n[[queue]]\nname = "A"\ndead_letter = "drop"'
-  expect(apply(engine, turned).map(({ queue }) => queue)).toEqual(['A', 'B'])
+  // B was there because A named it: nobody had set what the file says now.
+  expect(apply(engine, turned).map(({ queue }) => queue)).toEqual(['A'])
+  expect(optionsOf(engine, 'B')).toMatchObject({ deadLetter: 'A' })
 })
 
 test.each([

@@ -363,3 +363,28 @@ test('B1: no more barriers wait than barriers_max', () => {
   orders.barrier('b2').gives('keep barrier b2')
   orders.barrier('b3').gives('refuse b3: too-many-barriers')
 })
+
+test('B1: what a command costs does not grow with the barriers that wait', () => {
+  const orders = scenario({ onDead: 'fail', overflow: 'drop-oldest', messagesMax: 1_000_000 })
+  orders.subscribe('ann')
+  orders.publish('m1', 'm2')
+  for (let k = 0; k < 1_000; k += 1) orders.barrier(`b${k}`, { deadline: '1h' })
+  orders.cancel('b500', 'drop')
+  let looks = 0
+  const batches = new Proxy(orders.queue.batches, {
+    get(target, key, receiver) {
+      looks += 1
+      const value: unknown = Reflect.get(target, key, receiver)
+      return value
+    },
+  })
+  Object.defineProperty(orders.queue, 'batches', { value: batches })
+  orders.ack('ann', 'm1').gives('keep m1 acked')
+  orders.publish('m3').gives('keep m3')
+  orders.nack('ann', 'm2').gives('keep m2 returned, 1 tried', 'ann gets m2 again, attempt 2')
+  orders.tick().gives()
+  expect(looks).toBeLessThan(50)
+  Object.defineProperty(orders.queue, 'batches', { value: [...batches] })
+  orders.ack('ann', 'm2')
+  expect(orders.queue.barriers.waitingCount).toBe(0)
+})

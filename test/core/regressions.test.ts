@@ -173,3 +173,80 @@ test('D7: an ack of a lost delivery and of the one that followed it settles the 
   )
   expect(orders.queue.head).toMatchObject({ acked: 1, leased: 0, live: 0 })
 })
+
+test('B13, A6: with on_dead = fail what was purged fails no batch, whatever dead_letter says before or after', () => {
+  const orders = scenario({ onDead: 'fail' })
+  orders.publish('m1', 'm2', 'm3')
+  orders.purge(2).gives('keep m1 purged', 'purged 1')
+  orders.barrier('eof').gives('keep barrier eof')
+  orders.update({ deadLetter: 'drop' }).gives()
+  orders.crash({ clean: true })
+  orders.subscribe('ann').gives('ann gets m2 m3')
+  orders
+    .ack('ann', 'm2', 'm3')
+    .gives('keep m2 acked', 'keep m3 acked', 'keep eof released: with-dead', 'ann gets barrier eof', 'released eof')
+  orders.publish('m4')
+  orders.purge(undefined, true)
+  orders
+    .barrier('next')
+    .gives('keep barrier next', 'keep next released: with-dead', 'ann gets barrier next', 'released next')
+})
+
+test('B13, A7: with on_dead = fail what drop-oldest pushes out fails no batch', () => {
+  const orders = scenario({ onDead: 'fail', deadLetter: 'drop', overflow: 'drop-oldest', messagesMax: 1 })
+  orders.publish('m1', 'm2').gives('keep m1 m2', 'keep m1 dropped')
+  orders.barrier('eof').gives('keep barrier eof')
+})
+
+test('B13, R1: with on_dead = fail a dead letter that nobody keeps fails its batch, also after a crash and another option', () => {
+  const orders = scenario({ onDead: 'fail', deadLetter: 'drop', deadlineRest: 'drop' })
+  orders.publish('m1', 'm2')
+  orders.subscribe('ann', { only: ['m1'] }).gives('ann gets m1')
+  orders.reject('ann', 'm1').gives('keep m1 dropped')
+  orders.crash()
+  orders.update({ deadLetter: 'morgue' })
+  orders.barrier('eof').gives('keep barrier eof', 'keep barrier eof ended: failed, drop')
+  orders.tick().gives('keep m2 dropped', 'keep eof released: failed', 'released eof')
+})
+
+test('B13: an update to on_dead = fail ends a waiting batch that has a dead letter, at once', () => {
+  const orders = scenario({ deadlineRest: 'drop' })
+  orders.publish('m1', 'm2')
+  orders.subscribe('ann', { prefetch: 1 })
+  orders.reject('ann', 'm1')
+  orders.barrier('eof')
+  orders.update({ onDead: 'fail' }).gives('keep barrier eof ended: failed, drop')
+})
+
+test('B16, B13, D15: what was carried goes before its group in the next batch, before a restart and after it', () => {
+  const play = (isRestarted: boolean) => {
+    const orders = scenario({ group: 'property' })
+    orders.subscribe('ann', { prefetch: 1, only: ['m1'] })
+    orders.publish('m1')
+    orders.barrier('eof')
+    orders.publishEach([['old', { group: 'g' }]])
+    const child = () => orders.incoming([['child', { group: 'g' }]])
+    orders.ackAndCarry('ann', 'm1', () => [[orders, child()]]).gives('keep child in batch 0', 'keep m1 acked')
+    orders.cancel('eof', 'carry')
+    if (isRestarted) orders.crash({ clean: true })
+    orders.subscribe('bob').gives('bob gets child')
+    orders.ack('bob', 'child').gives('keep child acked', 'bob gets old')
+  }
+  play(false)
+  play(true)
+})
+
+test('D1: round-robin goes round also where messages of one priority end and others begin, or do not share out evenly', () => {
+  const shares = (consumers: number, ...counts: readonly number[]) => {
+    const orders = scenario({ fairness: 'round-robin', priority: 'property' })
+    for (let k = 0; k < consumers; k += 1) orders.subscribe(`c${k}`)
+    orders.publishEach(
+      counts.flatMap((count, k) => Array.from({ length: count }, (_, n) => [`m${k}.${n}`, { priority: -k }] as const)),
+    )
+    return Array.from({ length: consumers }, (_, k) => orders.consumers.get(`c${k}`)?.used)
+  }
+  expect(shares(2, 3, 1)).toEqual([2, 2])
+  expect(shares(3, 11)).toEqual([4, 4, 3])
+  expect(shares(2, 3, 10)).toEqual([7, 6])
+  expect(shares(2, 10)).toEqual([5, 5])
+})

@@ -125,6 +125,54 @@ test('A7, P8: a message refused for its size leaves the room it does not take to
   ])
 })
 
+test.each([
+  ['drop-oldest', 0],
+  ['dead-letter-oldest', 2],
+])(
+  'A7, P8: a frame above bytes_max under %s is taken message by message, each with all the room',
+  async (overflow, dead) => {
+    const { ann, journal } = await withQueue({ bytes_max: 10, overflow })
+    ann.publish('q', ['1234', '1234', '1234', '12345678901', '1234'])
+    await settle(journal)
+    expect(ann.take()).toEqual(['confirmed 0…2 as 1', 'refused 3: queue-full', 'confirmed 4 as 4'])
+    // What is there is what would be if each had come alone.
+    expect(ann.peer.queue('q')).toMatchObject({ ready: 2, bytes: 8 })
+    const kept = ann.peer.queue('q.dead')
+    expect('ready' in kept ? kept.ready : 0).toBe(dead)
+  },
+)
+
+test('A7, P8: what is delayed or out makes no room, for a frame as little as for one message', async () => {
+  const { ann, journal } = await withQueue({ messages_max: 3, overflow: 'drop-oldest' })
+  ann.publish('q', ['a'])
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 1 })
+  journal.commitAll()
+  ann.take()
+  ann.publish('q', [['b', { delayMs: 1_000 }], 'c', ['d', { delayMs: 1_000 }], 'e', 'f'])
+  journal.commitAll()
+  expect(ann.take()).toEqual(['confirmed 0…2 as 2', 'refused 3: queue-full', 'refused 4: queue-full'])
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 0, leased: 1, delayed: 2 })
+})
+
+test('A7, P4: an atomic publish pushes out what was there, never a part of itself', async () => {
+  const { ann, journal } = await withQueue({ messages_max: 3, overflow: 'drop-oldest' })
+  ann.publish('q', ['a', 'b', 'c'])
+  journal.commitAll()
+  ann.take()
+  const atomic = (...parts: readonly string[][]) =>
+    ann.peer.publishAtomic(
+      parts.map(bodies => ({ queue: 'q', ...records(bodies) })),
+      answers =>
+        ann.heard.push(answers.map(part => part.map(said => ('refusal' in said ? said.refusal.code : 'taken'))).join()),
+    )
+  atomic(['1', '2', '3', '4'])
+  atomic(['1', '2'], ['3', '4'])
+  atomic(['d', 'e'], ['f'])
+  await settle(journal)
+  expect(ann.take()).toEqual(['queue-full', 'queue-full,queue-full', 'taken,taken'])
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 3, publishedTotal: 6 })
+})
+
 test('B13, B12: what is carried brings the time of its first publish along', async () => {
   const { ann, journal, clock } = await withQueue()
   const began = clock.now()
@@ -287,6 +335,65 @@ test('an operator releases, buries and deletes single messages', async () => {
   expect(ann.peer.queue('q.dead')).toMatchObject({ ready: 1 })
 })
 
+test('A7: a queue that is there because another names it takes its options from whoever declares it first', async () => {
+  const { engine, journal } = await testEngine()
+  engine.declare('a', { forward_barrier: ['b'], dead_letter: 'morgue' })
+  expect(engine.declare('b', { barrier: '/eof = 1', semantics: 'at-most-once', forward_barrier: ['c'] })).toMatchObject(
+    {
+      created: false,
+      queue: { options: { barrier: '/eof = 1', semantics: 'at-most-once', forwardBarrier: ['c'] } },
+    },
+  )
+  expect(engine.declare('morgue', { on_dead: 'hold', dead_letter: 'tomb' })).toMatchObject({ created: false })
+  expect(engine.declare('tomb', { expiration: '7d' })).toMatchObject({ created: false })
+  // From then on the usual rule holds.
+  expect(engine.declare('b', { barrier: '/eof = 2' })).toMatchObject({ code: 'queue-mismatch' })
+  expect(engine.declare('morgue', { on_dead: 'count' })).toMatchObject({ code: 'queue-mismatch' })
+  journal.commitAll()
+  const next = await testEngine({ journal: journal.crash() })
+  expect(next.engine.declare('tomb', { expiration: '8d' })).toMatchObject({ code: 'queue-mismatch' })
+  expect(next.engine.declare('c', { lease: '1m' })).toMatchObject({ created: false })
+  expect(next.engine.declare('c', { lease: '2m' })).toMatchObject({ code: 'queue-mismatch' })
+})
+
+test('A7: a first declare is refused as any other: circles, contradictions, and other semantics once something came', async () => {
+  const { engine, journal } = await testEngine()
+  const ann = new TestPeer(engine, 'ann')
+  engine.declare('a', { forward_barrier: ['b'] })
+  expect(engine.declare('b', { forward_barrier: ['a'] })).toMatchObject({ code: 'invalid-options' })
+  expect(engine.declare('b', { on_dead: 'hold', dead_letter: 'drop' })).toMatchObject({ code: 'invalid-options' })
+  expect(engine.declare('b', { filter: '/n >' })).toMatchObject({ code: 'bad-filter' })
+  ann.publish('b', ['x'])
+  journal.commitAll()
+  expect(engine.declare('b', { semantics: 'at-most-once' })).toMatchObject({ facts: { differs: ['semantics'] } })
+  expect(engine.declare('b', { lease: '1m' })).toMatchObject({
+    created: false,
+    queue: { options: { leaseMs: 60_000 } },
+  })
+})
+
+test('A7: options that somebody has set are not taken back by a first declare', async () => {
+  const { engine } = await testEngine()
+  engine.declare('a', { dead_letter: 'morgue' })
+  engine.update('morgue', { expiration: '7d' })
+  expect(engine.declare('morgue', {})).toMatchObject({ queue: { options: { expirationMs: 604_800_000 } } })
+  expect(engine.declare('morgue', { expiration: '1d' })).toMatchObject({ code: 'queue-mismatch' })
+})
+
+test('A2, A7: a message is not buried where nobody keeps dead letters: the operator is told, and it stays', async () => {
+  const { engine, ann, journal } = await withQueue({ dead_letter: 'drop' })
+  engine.declare('r', { dead_letter: 'morgue' })
+  ann.publish('q', ['a'])
+  ann.publish('morgue', ['b'])
+  journal.commitAll()
+  ann.take()
+  ann.peer.operate('q', 1, 'dead-letter', say(ann))
+  ann.peer.operate('morgue', 1, 'dead-letter', say(ann))
+  await settle(journal)
+  expect(ann.take()).toEqual(['invalid-request', 'invalid-request'])
+  expect([ann.peer.queue('q'), ann.peer.queue('morgue')]).toMatchObject([{ ready: 1 }, { ready: 1 }])
+})
+
 test('B13: a barrier whose deadline passes is released as expired, an extended one later', async () => {
   const { ann, journal, clock } = await withQueue({ deadline_rest: 'drop' })
   ann.publish('q', ['a', ['', { barrier: { name: 'eof', deadlineMs: 1_000 } }]])
@@ -340,7 +447,7 @@ test('B15: a barrier goes through the stages of a pipeline, with what it knows o
   expect(JSON.parse(String(message.properties?.headers?.['sluice-batches']))).toMatchObject([
     { queue: 'q', outcome: 'clean', stats: { published: 1, acked: 1 } },
   ])
-  expect(engine.declare('second', { forward_barrier: ['q'] })).toMatchObject({ code: 'queue-mismatch' })
+  expect(engine.declare('second', { forward_barrier: ['q'] })).toMatchObject({ code: 'invalid-options' })
   expect(engine.update('second', { forward_barrier: ['q'] })).toMatchObject({
     code: 'invalid-options',
     detail: expect.stringContaining('goes round in a circle'),

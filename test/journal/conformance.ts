@@ -217,6 +217,7 @@ export function journalConformance(newData: () => Data): void {
         batch,
         nextSequence: 6,
         stats: { ...stats, acked },
+        unkept: 2,
       })
       const barrier = (sequence: number, batch: number): Fact => ({
         kind: 'barrierPublished',

@@ -492,8 +492,10 @@ export class Play {
       case 'pause':
         return { kind: 'pause', queue: name, isPaused: command.paused }
       case 'update': {
-        // Not what would have to look back, and not what never changes.
-        const { onDead, semantics, forwardBarrier } = queue.options
+        // Not what never changes, and not what makes it free which queue comes first.
+        const { semantics, forwardBarrier } = queue.options
+        const isTarget = name !== 'orders' && (name !== 'other' || this.#setting.orders.forwardBarrier.length > 0)
+        const onDead = isTarget ? queue.options.onDead : command.options.onDead
         const isOnce = semantics === 'at-most-once'
         const { leaseMs, deliveriesMax, retryDelay, deadLetter } = isOnce ? withDefaults({}) : command.options
         const kept = onDead === 'hold' && deadLetter === 'drop' ? undefined : deadLetter

@@ -37,6 +37,11 @@ import {
 const DAY_MS = 86_400_000
 const OUTCOMES = ['clean', 'with-dead', 'expired', 'cancelled', 'failed']
 
+/** D15: what was carried goes before what came into the later batch. */
+function inGroupOrder(a: Message, b: Message): number {
+  return a.born - b.born || a.sequence - b.sequence
+}
+
 function worst(outcomes: readonly string[]): string {
   return OUTCOMES.findLast(outcome => outcomes.includes(outcome)) ?? 'clean'
 }
@@ -102,10 +107,12 @@ export class Model {
   /** At a tick another queue may touch this one before its own time is looked at: then its barrier may be due already. */
   #wasDone(queue: Queue, { sequence, ended }: Barrier): boolean {
     const isOurs = (id: number) => this.names.get(id) === queue.name
-    const wasEnded = this.#facts.some(
+    const end = this.#facts.find(
       fact => fact.kind === 'barrierPublished' && isOurs(fact.queue) && fact.sequence === sequence && fact.ended,
     )
-    if (wasEnded || ended !== undefined) return false
+    // A message that expires in this turn may fail its batch before the deadline is looked at.
+    if (end?.kind === 'barrierPublished') return end.ended?.outcome === 'failed'
+    if (ended !== undefined) return false
     return this.#facts.some(
       fact => fact.kind === 'barrierReleased' && isOurs(fact.queue) && fact.record.sequence === sequence,
     )
@@ -301,6 +308,7 @@ export class Model {
       ...terms,
       sequence: queue.next,
       batch,
+      born: batch,
       isHead: false,
       state: 'ready',
       attempts: 0,
@@ -340,9 +348,7 @@ export class Model {
   /** The next of a group follows a head that is gone; it goes out once that one's end is on disk. */
   #promote(queue: Queue, { group, batch, isHead }: Message): void {
     if (group === undefined || !isHead) return
-    const next = queue.live
-      .filter(other => other.group === group && other.batch === batch)
-      .sort((a, b) => a.sequence - b.sequence)[0]
+    const next = queue.live.filter(other => other.group === group && other.batch === batch).sort(inGroupOrder)[0]
     if (next === undefined) return
     next.enqueuedIn = Math.max(next.enqueuedIn, this.#turn)
     next.readyIn = this.#turn
@@ -356,7 +362,8 @@ export class Model {
       const arrival = queue.gathering.find(other => other.name === name)?.arrivals.find(known => known.party === party)
       if (arrival !== undefined) return `${arrival.sequence} in ${open(queue)} duplicate`
       const placed = [...queue.waiting, ...queue.records].find(other => other.name === name)
-      return `${placed?.sequence} in ${placed?.batch} duplicate`
+      const at = placed?.parties?.arrived.indexOf(party ?? '') ?? -1
+      return `${placed?.parties?.sequences[at]} in ${placed?.batch} duplicate`
     }
     if (refusal !== undefined) return refusal
     const batch = open(queue)
@@ -365,7 +372,7 @@ export class Model {
     queue.next += 1
     const answer = `${sequence} in ${batch}`
     if (name === undefined || party === undefined || parties === undefined || parties === 1) {
-      const known = party === undefined ? {} : { parties: { count: 1, arrived: [party] } }
+      const known = party === undefined ? {} : { parties: { count: 1, arrived: [party], sequences: [sequence] } }
       this.#placeBarrier(queue, { sequence, name, color, rest, deadlineAt, ...known })
       return answer
     }
@@ -375,7 +382,7 @@ export class Model {
       queue.gathering.push(gathering)
     }
     gathering.arrivals.push({ sequence, party, color, rest })
-    gathering.deadlineAt = Math.min(gathering.deadlineAt, deadlineAt)
+    if (gathering.deadlineAt === Number.POSITIVE_INFINITY) gathering.deadlineAt = deadlineAt
     if (gathering.arrivals.length === gathering.count) this.#placeGathered(queue, gathering)
     return answer
   }
@@ -387,13 +394,16 @@ export class Model {
     return placed
   }
 
-  /** B14: its place is that of the party that came last; of what they say the last word counts. */
+  /** B14: its place is that of the party that came last, if that was the last; of what they say the last word counts. */
   #placeGathered(queue: Queue, gathering: Gathering): Barrier {
     queue.gathering.splice(queue.gathering.indexOf(gathering), 1)
     const { name, count, arrivals, deadlineAt } = gathering
-    const { sequence = 0, color = 0 } = arrivals.at(-1) ?? {}
+    const { sequence: last = 0, color = 0 } = arrivals.at(-1) ?? {}
+    const sequence = arrivals.length === count ? last : queue.next
+    if (arrivals.length < count) queue.next += 1
     const rest = arrivals.findLast(arrival => arrival.rest !== undefined)?.rest
-    const parties = { count, arrived: arrivals.map(({ party }) => party) }
+    const sequences = arrivals.map(arrival => arrival.sequence)
+    const parties = { count, arrived: arrivals.map(({ party }) => party), sequences }
     return this.#placeBarrier(queue, { sequence, name, color, rest, deadlineAt, parties })
   }
 
@@ -606,6 +616,7 @@ export class Model {
 
   #die(queue: Queue, message: Message, reason: DeadReason): void {
     const to = this.deadLetterName(queue)
+    if (to === undefined && reason !== 'expired') statsOf(queue, message.batch).unkept += 1
     this.#end(queue, message, reason === 'expired' ? 'expired' : to === undefined ? 'dropped' : 'dead')
     if (to === undefined) return
     this.#declareNamed({ ...DEFAULT_OPTIONS, deadLetter: to })
@@ -702,7 +713,11 @@ export class Model {
   /** R9: of the queues with long work in hand one gets on at a time; which one is free. */
   #tickAll(): void {
     const busy = [...this.queues.values()].filter(isBusy)
-    const chosen = busy.length > 1 ? busy.find(({ name }) => this.#worked.has(name)) : busy[0]
+    const chosen =
+      busy.length > 1
+        ? // All that was left of it may have expired by now.
+          (busy.find(({ name }) => this.#worked.has(name)) ?? busy.find(({ name }) => this.#overBefore.has(name)))
+        : busy[0]
     must(busy.length === 0 || chosen !== undefined, 'B13', () => `of ${busy.map(({ name }) => name)} none gets on`)
     for (const queue of [...this.queues.values()]) {
       if (busy.includes(queue) && queue !== chosen) continue
@@ -752,7 +767,7 @@ export class Model {
     queue.reservedIn = 0
     for (const record of queue.records) (record as { releasedIn: number }).releasedIn = 0
     queue.seen.sort((a, b) => a.at - b.at || a.sequence - b.sequence)
-    queue.live.sort((a, b) => a.sequence - b.sequence)
+    queue.live.sort(inGroupOrder)
     for (const message of queue.live) message.isHead = false
     for (const message of queue.live) {
       message.lease = undefined
@@ -846,9 +861,8 @@ export class Model {
   #fail(queue: Queue): void {
     if (queue.options.onDead !== 'fail') return
     for (const barrier of queue.waiting) {
-      const { dead, expired, dropped } = statsOf(queue, barrier.batch)
-      const count = dead + expired + (queue.options.deadLetter === 'drop' ? dropped : 0)
-      if (count > 0) this.#endBatch(queue, barrier, 'failed', undefined)
+      const { dead, expired, unkept } = statsOf(queue, barrier.batch)
+      if (dead + expired + unkept > 0) this.#endBatch(queue, barrier, 'failed', undefined)
     }
   }
 
@@ -874,6 +888,9 @@ export class Model {
       this.#loseLease(message)
       this.#end(queue, message, 'dropped')
     }
+    for (const gathering of [...queue.gathering])
+      if ((gathering.arrivals[0]?.sequence ?? 0) < below)
+        this.#endBatch(queue, this.#placeGathered(queue, gathering), 'cancelled', 'carry')
     return count + purged.length
   }
 

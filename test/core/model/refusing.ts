@@ -27,12 +27,14 @@ export function refusesCarried(
   carried: Extract<Step, { kind: 'settle' }>['carried'],
   now: number,
 ): Answer | undefined {
-  const added = new Map<string, { name: string | undefined; isNew: boolean }[]>()
+  /** Queues as they would be with the barriers before. */
+  const planned = new Map<string, Queue>()
   const ids = new Set<string>()
   for (const { queue: target, pieces } of carried) {
     const queue = model.queue(target)
-    const before = added.get(target) ?? []
-    added.set(target, before)
+    const { waiting, gathering } = queue
+    const plan = planned.get(target) ?? { ...queue, waiting: [...waiting], gathering: structuredClone(gathering) }
+    planned.set(target, plan)
     for (const piece of pieces) {
       if (piece.kind === 'refused') return 'not-accepted'
       if (piece.kind === 'messages' && piece.id !== undefined && seenAs(queue, piece.id, now) === undefined) {
@@ -41,17 +43,26 @@ export function refusesCarried(
         if (queue.seen.length + fresh > queue.options.dedupeMax) return 'server-busy'
       }
       if (piece.kind !== 'barrier') continue
-      const { name } = piece
-      const refusal = refusesBarrier(queue, piece)
+      const refusal = refusesBarrier(plan, piece)
       if (refusal === 'duplicate') continue
       if (refusal !== undefined) return refusal
-      if (name !== undefined && before.some(other => other.name === name)) return 'barrier-exists'
-      const isNew = !queue.gathering.some(gathering => gathering.name === name)
-      before.push({ name, isNew })
-      const more = before.filter(other => other.isNew).length
-      if (isNew && queue.waiting.length + queue.gathering.length + more > queue.options.barriersMax)
-        return 'too-many-barriers'
+      add(plan, piece)
     }
   }
   return undefined
+}
+
+/** The barrier comes in, as far as later ones are refused by it. */
+function add(queue: Queue, { name, party, parties: count = 1, color }: BarrierPiece): void {
+  const known = queue.gathering.find(other => name !== undefined && other.name === name)
+  const arrived = [...(known?.arrivals ?? []).map(arrival => arrival.party), ...(party === undefined ? [] : [party])]
+  if (name !== undefined && party !== undefined && arrived.length < count) {
+    if (known === undefined) queue.gathering.push({ name, count, deadlineAt: 0, arrivals: [] })
+    queue.gathering.find(other => other.name === name)?.arrivals.push({ sequence: 0, party, color, rest: undefined })
+    return
+  }
+  if (known !== undefined) queue.gathering.splice(queue.gathering.indexOf(known), 1)
+  const parties = party === undefined ? {} : { parties: { count, arrived, sequences: [] } }
+  const rest = { batch: 0, color, publishedAt: 0, rest: undefined, deadlineAt: 0, ended: undefined }
+  queue.waiting.push({ sequence: 0, name, ...rest, ...parties })
 }

@@ -102,6 +102,8 @@ export type Answer = string
 export interface Message {
   readonly sequence: number
   batch: number
+  /** Batch that it came into. */
+  readonly born: number
   readonly priority: number
   readonly group: string | undefined
   /** Of its group the one that may go out (D15). */
@@ -144,6 +146,8 @@ export interface Stats {
   expired: number
   dropped: number
   carried: number
+  /** Of the dropped, dead letters that nobody keeps. */
+  unkept: number
   firstPublishedAt?: Timestamp
   lastSettledAt?: Timestamp
 }
@@ -157,7 +161,11 @@ export interface Barrier {
   readonly rest: BatchRest | undefined
   /** Outcomes of the batches it has closed on its way here (B15). */
   readonly batches?: readonly string[]
-  readonly parties?: { readonly count: number; readonly arrived: readonly string[] }
+  readonly parties?: {
+    readonly count: number
+    readonly arrived: readonly string[]
+    readonly sequences: readonly number[]
+  }
   deadlineAt: Timestamp
   /** Its batch was ended early. */
   ended: { readonly outcome: string; readonly rest: BatchRest } | undefined
@@ -293,7 +301,7 @@ export function heldAs(queue: Queue, holder: Subscription, delivery: number): Me
   return queue.live.find(({ lease }) => lease?.subscription === holder.id && lease.delivery === delivery)
 }
 
-export const NO_STATS: Stats = { published: 0, acked: 0, dead: 0, expired: 0, dropped: 0, carried: 0 }
+export const NO_STATS: Stats = { published: 0, acked: 0, dead: 0, expired: 0, dropped: 0, carried: 0, unkept: 0 }
 
 export function newQueue(name: string, life: number, options: QueueOptions): Queue {
   const counts = { next: 1, released: 0, openedIn: 0, reservedIn: 0, isPaused: false }

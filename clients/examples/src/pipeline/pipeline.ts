@@ -29,9 +29,9 @@ await using client = await connect(values.url, { name: 'pipeline' })
 const todo = client.queue<number>('todo')
 const tokens = client.queue<Step>('tokens')
 const results = client.queue<Step>('results')
-// From the last to the first: a queue that another one names would be made with no options but the defaults.
-await tokens.declare({ forwardBarrier: ['results'] })
+// A queue that another one names is there from then on: "results" needs no declare of its own.
 await todo.declare({ forwardBarrier: ['tokens'] })
+await tokens.declare({ forwardBarrier: ['results'] })
 
 const startedMs = performance.now()
 await using _tokenWorkers = worker(todo, getToken, { concurrency: TOKEN_WORKERS, output: tokens })
