@@ -1,12 +1,14 @@
 import { type Attempts, attempts } from './attempts.ts'
-import { AccessRefused, checkGrants, checkName, type Grant } from './grants.ts'
+import { AccessRefused, checkGrants, checkName, type Grant, RIGHTS } from './grants.ts'
 import { Holder } from './holder.ts'
 import { hashOf, newSecret, Secrets } from './secrets.ts'
-import { type StoredToken, TokenFile } from './token-file.ts'
+import { type StoredToken, TokenFile, writeWhole } from './token-file.ts'
 
 export { AccessRefused, type Grant, type Right } from './grants.ts'
 export type { Holder } from './holder.ts'
 
+/** Last time that an ISO date can say in four digits of year. */
+const TIME_MAX = Date.UTC(9999, 11, 31)
 /** Most token entries. */
 const TOKENS_MAX = 10_000
 
@@ -36,8 +38,8 @@ export interface NewToken {
   readonly name: string
   /** 1–100 of them. */
   readonly grants: readonly Grant[]
-  /** ms since the epoch, in the future. */
-  readonly expiresAt?: number
+  /** From now, more than 0. Default: never. */
+  readonly expiresInMs?: number
   /** Default true. */
   readonly hasSecret?: boolean
 }
@@ -152,19 +154,24 @@ export class Access {
   /**
    * Makes an entry; once this returns it is on disk.
    *
+   * @param secret only for an entry whose secret is known before
    * @returns the secret too, which is shown this once and kept nowhere
    * @throws AccessRefused `invalid-token` (which says what is wrong), `token-exists`, `too-many-tokens`; the error of
    *   the disk, and then nothing has changed
    */
-  create({ name, grants, expiresAt, hasSecret = true }: NewToken): {
+  create(
+    { name, grants, expiresInMs, hasSecret = true }: NewToken,
+    secret: string | undefined = hasSecret ? newSecret() : undefined,
+  ): {
     readonly token: TokenView
     readonly secret?: string
   } {
     checkName(name)
     const checked = checkGrants(grants)
     const createdAt = this.#clock.now()
-    if (expiresAt !== undefined && !(Number.isSafeInteger(expiresAt) && expiresAt > createdAt)) {
-      throw new AccessRefused('invalid-token', 'a token cannot expire in the past')
+    const expiresAt = expiresInMs === undefined ? undefined : createdAt + expiresInMs
+    if (expiresAt !== undefined && !(expiresAt > createdAt && expiresAt <= TIME_MAX)) {
+      throw new AccessRefused('invalid-token', 'a token expires in the future, and before the year 10000')
     }
     if (this.#holders.has(name)) {
       throw new AccessRefused('token-exists', `there is a token "${name}" already; revoke it first`)
@@ -172,7 +179,6 @@ export class Access {
     if (this.#holders.size >= TOKENS_MAX) {
       throw new AccessRefused('too-many-tokens', `there are ${TOKENS_MAX} tokens, and no more are possible`)
     }
-    const secret = hasSecret ? newSecret() : undefined
     const stored: StoredToken = {
       name,
       grants: checked,
@@ -184,6 +190,16 @@ export class Access {
     this.#add(stored)
     this.#watchExpiry()
     return { token: viewOf(stored), ...(secret === undefined ? {} : { secret }) }
+  }
+
+  /**
+   * Makes the first entry, `admin` with all rights, and writes its secret to a file that this user alone can read. The
+   * file first: after a crash between the two there is no entry yet, and the next start makes another.
+   */
+  createAdmin(secretFile: string): void {
+    const secret = newSecret()
+    writeWhole(secretFile, `${secret}\n`)
+    this.create({ name: 'admin', grants: [{ queue: '*', rights: RIGHTS }] }, secret)
   }
 
   /**

@@ -67,7 +67,7 @@ function checkGrant(grant: unknown): Grant {
   if (allowed.includes('admin'))
     throw invalid('admin is about whole queues and has no filter; give it a grant of its own')
   try {
-    compileFilter(filter)
+    compileFilter(filter, { isStrict: true })
   } catch (error) {
     if (!(error instanceof FilterError)) throw error
     throw new AccessRefused('invalid-token', `filter: ${error.message}`, { column: error.column })
