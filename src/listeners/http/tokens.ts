@@ -51,14 +51,14 @@ export const TOKEN_ROUTES: readonly Route[] = [
     method: 'GET',
     path: '/v1/tokens',
     summary: 'List the tokens, without secrets',
-    statuses: [200, 400],
+    statuses: [200, 400, 404],
     handle: list,
   },
   {
     method: 'POST',
     path: '/v1/tokens',
     summary: 'Make a token; its secret is in the answer, this once',
-    statuses: [201, 400, 408, 409, 413, 415, 429],
+    statuses: [201, 400, 404, 408, 409, 413, 415, 429],
     handle: create,
   },
   {
