@@ -8,7 +8,8 @@ import type { BarrierName, BarrierRecord, BarrierView, QueueView, Sequence } fro
  */
 
 export function withoutCounts(view: QueueView): QueueView {
-  const { ready: _r, leased: _l, delayed: _d, bytes: _b, open: _o, publishedTotal: _p, ackedTotal: _a, ...rest } = view
+  const { ready: _r, leased: _l, delayed: _d, bytes: _b, open: _o, barriersWaiting: _w, ...others } = view
+  const { publishedTotal: _p, ackedTotal: _a, ...rest } = others
   return rest
 }
 

@@ -40,7 +40,7 @@ export type BarrierView = Omit<CoreBarrierView, 'progress' | 'record'> & {
   readonly progress?: Progress
   readonly record?: BarrierRecord
 }
-type Count = 'ready' | 'leased' | 'delayed' | 'bytes' | 'open' | 'publishedTotal' | 'ackedTotal'
+type Count = 'ready' | 'leased' | 'delayed' | 'bytes' | 'barriersWaiting' | 'open' | 'publishedTotal' | 'ackedTotal'
 /** A queue; its counts are kept from those who may not see every message. */
 export type QueueView = Omit<CoreQueueView, Count> & Partial<Pick<CoreQueueView, Count>>
 

@@ -158,6 +158,7 @@ const NOT_TOLD = {
   leased: Number.NaN,
   delayed: Number.NaN,
   bytes: Number.NaN,
+  barriersWaiting: Number.NaN,
   publishedTotal: Number.NaN,
   ackedTotal: Number.NaN,
 }

@@ -119,6 +119,8 @@ export class Connection implements Outbox {
           reject(why)
         },
       }
+      // Attached now: only a peer is sent away, and what is sent slowly must not outlive its token.
+      if (this.principal !== undefined) void this.peer
       this.#waits.add(wait)
       coming.then(resolve, reject).finally(() => this.#waits.delete(wait))
     })
