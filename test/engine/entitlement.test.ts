@@ -36,9 +36,8 @@ async function withQueue(options: Record<string, unknown> = {}) {
 const codeOf = (answer: unknown) => (answer as Partial<Refusal> | undefined)?.code
 
 /** What a command is answered, as text. */
-// biome-ignore lint/suspicious/noExplicitAny: the answer of any command
 async function answerOf(
-  command: (answered: (answer: any) => void) => unknown,
+  command: (answered: (answer: unknown) => void) => unknown,
   journal?: { commitAll(): void },
 ): Promise<string | undefined> {
   let answer: unknown
