@@ -4,7 +4,7 @@ import { Holder } from './holder.ts'
 import { hashOf, newSecret, Secrets } from './secrets.ts'
 import { type StoredToken, TokenFile, writeWhole } from './token-file.ts'
 
-export { AccessRefused, type Grant, type Right } from './grants.ts'
+export { AccessRefused, type Grant } from './grants.ts'
 export type { Holder } from './holder.ts'
 
 /** Last time that an ISO date can say in four digits of year. */
