@@ -265,7 +265,7 @@ test('what a filter hides is in no count, no page, no holdout and no trial', asy
     expect(view).not.toHaveProperty(count)
   expect(ann.peer.queues()).toEqual([view])
   expect(ann.peer.testFilter('/n > 0', 'q')).toEqual({ tested: 2, matched: 2, first: [2, 4] })
-  expect(ann.peer.barriers('q')).toMatchObject([{ name: 'seen' }])
+  expect(ann.peer.barriers({ queue: 'q', limit: 9 })).toMatchObject({ barriers: [{ name: 'seen' }] })
   expect(ann.peer.barrier('q', 'seen')).not.toHaveProperty('progress')
   expect(ann.peer.barrier('q', 'hidden')).toMatchObject({ code: 'no-such-barrier' })
   // The holdouts of `seen` are those of its own batch, which has none.
@@ -337,7 +337,7 @@ test('attack 6: whoever has no right on a queue hears the same of it whether it 
     subscribe: async queue => ann.peer.subscribe({ subscription: 1, queue, prefetch: 1 }),
     browse: async queue => ann.peer.browse({ queue, limit: 1 }),
     deadLetters: async queue => ann.peer.deadLetters({ queue, limit: 1 }),
-    barriers: async queue => ann.peer.barriers(queue),
+    barriers: async queue => ann.peer.barriers({ queue, limit: 9 }),
     barrier: async queue => ann.peer.barrier(queue, 'x'),
     holdouts: async queue => ann.peer.holdouts(queue, 'x', { limit: 1 }),
     queue: async queue => ann.peer.queue(queue),
