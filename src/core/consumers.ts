@@ -5,7 +5,10 @@ import { Ordered } from './ordered.ts'
 import { compareRuns, type Run } from './run.ts'
 import type { Predicate, Subscription } from './subscription.ts'
 
-/** Messages that filters look at in one turn; a longer search goes on in the next, so nobody waits for it (R9). */
+/**
+ * Messages that filters look at in one turn, or as many fewer as they are dearer than ordinary ones; a longer search
+ * goes on in the next, so nobody waits for it (R9).
+ */
 export const SEARCH_MAX = 2_000
 
 /** A run that a line may have, from the message `offset` on. */
@@ -38,8 +41,8 @@ export class Line {
     this.heap = new Heap(before)
   }
 
-  /** The first ready run of the batch that this line may have; `spend` says whether it may go on looking. */
-  find(batch: Batch, spend: () => boolean): Find | undefined {
+  /** The first ready run of the batch that this line may have; `spend` pays for looks and says whether it may go on looking. */
+  find(batch: Batch, spend: (looks: number) => boolean): Find | undefined {
     if (this.predicate === undefined) {
       const run = batch.ready.first
       return run === undefined ? undefined : { run, offset: 0, count: run.count }
@@ -74,17 +77,19 @@ export class Line {
     return undefined
   }
 
-  #search(batch: Batch, predicate: Predicate, spend: () => boolean): Find | undefined {
+  #search(batch: Batch, predicate: Predicate, spend: (looks: number) => boolean): Find | undefined {
     let place = this.#cursor
     let run = place === undefined ? batch.ready.first : (runAt(batch, place) ?? batch.ready.ceiling(place))
     while (run !== undefined) {
       const start = place !== undefined && place.priority === run.priority ? Math.max(0, place.first - run.first) : 0
       for (let offset = start; offset < run.count; offset += 1) {
-        if (!spend()) {
+        if (!spend(1)) {
           this.#cursor = { ...run, first: run.first + offset, count: 1 }
           return undefined
         }
-        if (!predicate.matches(run.first + offset)) continue
+        const isMatch = predicate.matches(run.first + offset)
+        spend((predicate.lastCost ?? 1) - 1)
+        if (!isMatch) continue
         this.#cursor = { ...run, first: run.first + offset, count: 1 }
         return { run, offset, count: 1 }
       }

@@ -20,8 +20,8 @@ export function dispatch(queue: Queue, turn: Turn, now: Timestamp): boolean {
   const batch = queue.head
   const unackedMax = queue.options.unackedMax ?? Number.POSITIVE_INFINITY
   let steps = 0
-  const spend = () => {
-    steps += 1
+  const spend = (looks: number) => {
+    steps += looks
     return steps <= SEARCH_MAX
   }
   const hasExpired = () => (queue.expiring.first?.expiresAt ?? Number.POSITIVE_INFINITY) <= now
@@ -45,7 +45,7 @@ export function dispatch(queue: Queue, turn: Turn, now: Timestamp): boolean {
 }
 
 /** The first ready messages that somebody with room may have, and the line that gets them. */
-function pickNext(queue: Queue, batch: Batch, spend: () => boolean): Pick | undefined {
+function pickNext(queue: Queue, batch: Batch, spend: (looks: number) => boolean): Pick | undefined {
   let best: Pick | undefined
   for (const line of queue.consumers.lines.values()) {
     if (line.heap.first === undefined) continue

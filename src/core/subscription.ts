@@ -8,6 +8,8 @@ export interface Predicate {
   /** Same text, same line: such subscriptions share what they have looked at. */
   readonly text: string
   matches(sequence: Sequence): boolean
+  /** How many ordinary looks the last one was worth, from 1; absent: one. */
+  readonly lastCost?: number
   matchesBarrier(record: BarrierRecord): boolean
 }
 

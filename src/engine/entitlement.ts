@@ -7,6 +7,8 @@ import type { Permission, Principal, Right } from './principal.ts'
 export interface ContentFilter {
   readonly text: string
   matches(subject: FilterSubject): boolean
+  /** As a filter's; absent: not worth counting. */
+  readonly lastCost?: number
 }
 
 /** What is allowed on one queue; without `content` all of it. */
@@ -193,6 +195,9 @@ function contentFilter(texts: readonly string[]): ContentFilter {
   return {
     text: filters.map(({ text }) => text).join('\u0000'),
     matches: subject => filters.some(filter => filter.matches(subject)),
+    get lastCost() {
+      return filters.reduce((sum, filter) => sum + (filter.lastCost ?? 0), 0)
+    },
   }
 }
 

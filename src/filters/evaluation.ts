@@ -20,6 +20,11 @@ export class Evaluation {
     this.#stepsLeft = STEPS_MAX
   }
 
+  /** Steps paid for since `begin`. */
+  get spent(): number {
+    return STEPS_MAX - this.#stepsLeft
+  }
+
   /** Pays for work that grows with the message. @throws when the evaluation has spent all it may */
   spend(steps: number): void {
     this.#stepsLeft -= steps
