@@ -1,4 +1,5 @@
 import { Packr } from 'msgpackr'
+import { scanMsgpack } from './msgpack-scan.ts'
 
 /** How bodies of a queue become bytes and back. Both directions may throw: a body that is none of this queue's. */
 export interface Codec<T = unknown> {
@@ -46,7 +47,10 @@ const text: Codec<string> = {
 
 const msgpack: Codec = {
   encode: value => packr.pack(value),
-  decode: body => packr.unpack(body),
+  decode(body) {
+    scanMsgpack(body)
+    return packr.unpack(body)
+  },
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: each has bodies of its own type
