@@ -22,10 +22,14 @@ async function serve(args: readonly string[]): Promise<void> {
     const sources = readServeFlags(args, process.env)
     if (sources === 'help') return void process.stdout.write(SERVE_HELP)
     const { config } = loadConfig(sources)
+    // What the server writes is for its user alone, whatever it is.
+    process.umask(0o077)
     // Loaded late: a mistake in the flags is answered without opening a database library.
     const { startServer } = await import('./server.ts')
     const server = await startServer(config)
     closeOnSignal(server)
+    // Without anything to reload a hang-up ends the process, as it does everywhere.
+    if (server.reload !== undefined) process.on('SIGHUP', () => server.reload?.())
     process.stdout.write(`sluice ready on ${server.url}\n`)
   } catch (error) {
     complain(error)

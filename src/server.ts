@@ -1,5 +1,5 @@
 import { readFileSync, writeSync } from 'node:fs'
-import { statfs } from 'node:fs/promises'
+import { stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FRAME_MESSAGES_MAX } from '@sluice/protocol'
 import { Access } from './access/access.ts'
@@ -16,7 +16,13 @@ import { openLmdbJournal } from './journal/lmdb/lmdb-journal.ts'
 import { memoryJournal } from './journal/memory.ts'
 import { createHttpServer } from './listeners/http/listener.ts'
 import { attachNative } from './listeners/native/listener.ts'
+import { Certificates } from './net/certificates.ts'
+import { clientName } from './net/client-name.ts'
+import { Entrance, type EntranceRules } from './net/entrance.ts'
+import { PublishRates } from './net/publish-rate.ts'
+import { SendBuffers } from './net/send-buffers.ts'
 import { jsonLog, type Log, silentLog } from './observe/log.ts'
+import { sparingly } from './observe/sparing.ts'
 
 export type { ServerConfig } from './config/config.ts'
 
@@ -25,6 +31,8 @@ export const EXIT_JOURNAL_FAILED = 74
 
 export interface RunningServer {
   readonly url: string
+  /** Reads the certificates again; absent: there is nothing to be read again. Files that cannot be used are logged, and change nothing. */
+  reload?(): void
   /** Refuses what is new, lets everybody go, writes what was decided, and returns when all of it is done. */
   close(): Promise<void>
 }
@@ -33,13 +41,15 @@ interface Parts {
   readonly clock?: Clock
   readonly log?: Log
   readonly onFatal?: (reason: JournalFailure) => void
+  /** For tests, which have no other addresses than loopback. */
+  readonly isLoopback?: EntranceRules['isLoopback']
 }
 
 /**
  * Puts one server together and starts it.
  *
  * @throws ConfigError for a queue that cannot be declared as configured, or an address that anybody could reach; AccessRefused
- *   for a file of tokens that cannot be read; JournalFailure when the data folder cannot be
+ *   for a file of tokens that cannot be read; CertificateError; JournalFailure when the data folder cannot be
  *   used (`locked`, `damaged`, `bad-format`, …), the error of the socket when it cannot listen
  */
 export async function startServer(config: ServerConfig, parts: Parts = {}): Promise<RunningServer> {
@@ -47,6 +57,8 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
   const clock = parts.clock ?? realClock()
   const isAsking = config.auth === 'tokens'
   if (checkExposure(config, isAsking)) log.warn('unauthenticated-network', { listen: config.listen.host })
+  // Before anything is opened: what is wrong with them needs no data folder to be told.
+  const certificates = certificatesOf(config, log)
   const journal: Journal = config.memory
     ? memoryJournal({ memoryMax: config.memoryMax })
     : await openLmdbJournal({ folder: config.data, memoryMax: config.memoryMax })
@@ -58,6 +70,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     messageMax: config.messageMax,
     frameMessagesMax: FRAME_MESSAGES_MAX,
     autoCreate: config.autoCreate,
+    queuesMax: config.queuesMax,
     pressure,
     isClosedToStrangers: isAsking,
     onAudit: ({ refused, ...entry }) =>
@@ -69,22 +82,35 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
   try {
     await engine.open()
     await pressure.watch()
+    if (!config.memory) await warnOfOpenFolder(config.data, log)
     // Only now the folder is there, and nobody else's.
     access = new Access({ clock, log, ...(config.memory ? {} : { file: join(config.data, 'tokens.json') }) })
     if (isAsking) forgetAdmin = makeFirstAdmin(access, config.memory ? undefined : config.data, log)
     access.onRevoked((holder, why) =>
       engine.dismiss(holder, { code: 'unauthenticated', detail: why === 'expired' ? EXPIRED : REVOKED }),
     )
-    const doorkeeper = isAsking ? { doorkeeper: access } : {}
+    const doorkeeper = isAsking ? { doorkeeper: access, certificateOf: clientName } : {}
     applyQueues(engine, config.queues, ({ queue, changed, place }) =>
       log.info('queue-updated', { queue, changed: JSON.stringify(changed), place }),
     )
     const version = packageVersion()
+    const sendBuffers = new SendBuffers(config.sendBuffersMax ?? Math.max(SEND_BUFFERS_MIN, 4 * config.messageMax))
+    const rate = config.publishRate
     const http = createHttpServer(engine, {
       version,
       tokens: new TokenDesk({ access, log, isOpen: !isAsking }),
       ...doorkeeper,
-      connectionsMax: config.connectionsMax,
+      entrance: entranceOf(config, parts),
+      pullsMax: config.pullsMax,
+      sendBuffers,
+      onRefused: sparingly(({ address, limit }, untold) =>
+        log.warn('connection-refused', { address, limit, ...(untold > 0 && { untold }) }),
+      ),
+      onHandshakeFailed: sparingly(({ address, reason }, untold) =>
+        log.warn('tls-handshake-failed', { address, reason, ...(untold > 0 && { untold }) }),
+      ),
+      ...(certificates === undefined ? {} : { certificates }),
+      ...(rate === undefined ? {} : { rates: new PublishRates(rate) }),
       onBug: error => log.error('bug', { stack: error instanceof Error ? error.stack : String(error) }),
       ...(config.hosts === undefined ? {} : { hosts: config.hosts }),
     })
@@ -93,15 +119,22 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
       ...doorkeeper,
       connectionsMax: config.connectionsMax,
       heartbeatMs: config.heartbeatMs,
+      sendBuffers,
+      ...(rate === undefined ? {} : { publishRate: rate }),
+      ...(config.hosts === undefined ? {} : { hosts: config.hosts }),
+      ...(config.origins === undefined ? {} : { origins: config.origins }),
     })
+    certificates?.watch()
     const url = await http.listen(config.listen)
     log.info('ready', { url, data: config.memory ? undefined : config.data, start: engine.start })
     return {
       url,
+      ...(certificates === undefined ? {} : { reload: () => certificates.reload() }),
       async close() {
         log.info('closing')
         pressure.stop()
         access?.close()
+        certificates?.stop()
         await Promise.all([native.close(), http.close()])
         await engine.close()
         forgetAdmin()
@@ -112,6 +145,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     pressure.stop()
     access?.close()
     forgetAdmin()
+    certificates?.stop()
     await engine.close()
     throw error
   }
@@ -119,6 +153,28 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
 
 const EXPIRED = 'the token has expired'
 const REVOKED = 'the token was revoked'
+/** Default of `send_buffers_max`, unless messages are large. */
+const SEND_BUFFERS_MIN: number = 256 * 2 ** 20
+
+function certificatesOf(config: ServerConfig, log: Log): Certificates | undefined {
+  const { tlsCert: cert, tlsKey: key, tlsClientCa: clientCa, tlsClientCrl: clientCrl } = config
+  if (cert === undefined || key === undefined) return undefined
+  const files = {
+    cert,
+    key,
+    ...(clientCa === undefined ? {} : { clientCa }),
+    ...(clientCrl === undefined ? {} : { clientCrl }),
+  }
+  return new Certificates(files, (level, event, facts) => log[level](event, facts))
+}
+
+function entranceOf({ connectionsMax, connectionsPerAddress }: ServerConfig, { isLoopback }: Parts): Entrance {
+  return new Entrance({
+    connectionsMax,
+    perAddressMax: connectionsPerAddress,
+    ...(isLoopback === undefined ? {} : { isLoopback }),
+  })
+}
 
 export interface MemoryServer extends RunningServer {
   /** Moves the virtual clock on, and returns when what became due has been sent. */
@@ -139,6 +195,9 @@ export async function startMemoryServer(options: { readonly virtualClock?: boole
     autoCreate: false,
     heartbeatMs: 20_000,
     connectionsMax: 1_000,
+    connectionsPerAddress: 1_000,
+    queuesMax: 10_000,
+    pullsMax: 10_000,
     queues: [],
   }
   const server = await startServer(config, { log: silentLog, ...(clock === undefined ? {} : { clock }) })
@@ -151,6 +210,12 @@ export async function startMemoryServer(options: { readonly virtualClock?: boole
       for (let k = 0; k < 4; k += 1) await new Promise(resolve => setImmediate(resolve))
     },
   }
+}
+
+/** Not refused: a volume of a container is often so, and there is nobody else in there. */
+async function warnOfOpenFolder(folder: string, log: Log): Promise<void> {
+  const { mode } = await stat(folder)
+  if ((mode & 0o002) !== 0 && process.platform !== 'win32') log.warn('data-folder-writable-by-all', { data: folder })
 }
 
 async function spaceOf(folder: string): Promise<{ freeBytes: number; totalBytes: number }> {

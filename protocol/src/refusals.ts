@@ -34,6 +34,7 @@ export const REFUSALS = {
   'protocol-error': { scope: 'connection', retry: 'never' },
   'producer-taken-over': { scope: 'connection', retry: 'never' },
   'too-slow': { scope: 'connection', retry: 'later' },
+  'too-many-queues': { scope: 'request', retry: 'later' },
 } as const
 
 export type RefusalCode = keyof typeof REFUSALS

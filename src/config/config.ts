@@ -7,12 +7,21 @@ export interface ServerConfig {
   /** Nothing is kept: no data folder is opened. */
   readonly memory: boolean
   readonly listen: Address
+  /** Certificate and key in PEM, relative to the working directory: with them only TLS is spoken. Both or none. */
+  readonly tlsCert?: string
+  readonly tlsKey?: string
+  /** CAs of client certificates; with it no client gets in without one. Only with the two above. */
+  readonly tlsClientCa?: string
+  /** Their revoked certificates. Only with `tlsClientCa`. */
+  readonly tlsClientCrl?: string
   /** Host names that requests may name beside `localhost` and IP addresses; absent: any, unless we listen on loopback alone. */
   readonly hosts?: readonly string[]
   /** `tokens`: whoever connects says with a token who he is, and may do what that grants. */
   readonly auth: 'none' | 'tokens'
   /** Lets anybody reach a server that asks nobody who he is, also from other machines. */
   readonly allowUnauthenticatedNetwork: boolean
+  /** Origins beside our own whose pages may open WebSockets, as `https://host:port`; `*` is every origin. */
+  readonly origins?: readonly string[]
   /** Largest body of a message, in bytes. */
   readonly messageMax: number
   /** Most bytes of bodies in memory. */
@@ -24,6 +33,16 @@ export interface ServerConfig {
   readonly heartbeatMs: number
   /** Most connections at once, of all kinds. */
   readonly connectionsMax: number
+  /** Of one address other than loopback; of IPv6 one /64. */
+  readonly connectionsPerAddress: number
+  /** Most queues that clients and the file may declare. */
+  readonly queuesMax: number
+  /** Most pulls that wait for messages, of all clients. */
+  readonly pullsMax: number
+  /** Messages a second that a connection (over HTTP an address) may publish; absent: no limit. */
+  readonly publishRate?: number
+  /** Most bytes that wait to be sent, for all clients; absent: the larger of 256 MiB and four times `messageMax`. */
+  readonly sendBuffersMax?: number
   /** In the order of the file. */
   readonly queues: readonly QueueConfig[]
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { parse, TomlError } from 'smol-toml'
 import { ConfigError, type QueueConfig, type ServerConfig } from './config.ts'
+import { contradictions } from './contradictions.ts'
 import { nearest } from './nearest.ts'
 import { findPlaces, type Place } from './places.ts'
 import { QUEUE_OPTIONS, SETTINGS, type Setting } from './settings.ts'
@@ -45,6 +46,12 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     origins[setting.key] = given?.origin ?? 'default'
     if (isMisread(value)) problems.push(`${given?.label}: ${value.problem}`)
     else if (value !== undefined) settings[name] = value
+  }
+  // What could not be read is missing, and would be blamed for it.
+  const contrary = problems.length > 0 ? [] : contradictions(settings as Partial<ServerConfig>)
+  for (const { key, why } of contrary) {
+    const origin = origins[key] ?? key
+    problems.push(origin === file?.origin(key) ? `${origin}: ${key}: ${why}` : `${origin}: ${why}`)
   }
   const queues = file?.queues(problems) ?? []
   if (problems.length > 0) throw new ConfigError(problems)
@@ -93,6 +100,11 @@ class ConfigFile {
     this.#path = path
     this.#root = root
     this.#places = places
+  }
+
+  /** Where a key stands, as `setting` gives it. */
+  origin(key: string): string {
+    return this.#place(key)
   }
 
   setting(key: string): Given | undefined {

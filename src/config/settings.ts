@@ -20,7 +20,12 @@ export const SETTINGS: { readonly [K in keyof Settings]-?: Setting<NonNullable<S
   data: { key: 'data', parse: text, fallback: './sluice-data' },
   memory: { key: 'memory', parse: boolean, fromText: booleanText, fallback: false },
   listen: { key: 'listen', parse: address, fallback: { host: '127.0.0.1', port: 7420 } },
-  hosts: { key: 'hosts', parse: texts, fromText: list },
+  tlsCert: { key: 'tls_cert', parse: text },
+  tlsKey: { key: 'tls_key', parse: text },
+  tlsClientCa: { key: 'tls_client_ca', parse: text },
+  tlsClientCrl: { key: 'tls_client_crl', parse: text },
+  hosts: { key: 'hosts', parse: hostNames, fromText: list },
+  origins: { key: 'origins', parse: origins, fromText: list },
   auth: { key: 'auth', parse: oneOf('none', 'tokens'), fallback: 'none' },
   allowUnauthenticatedNetwork: {
     key: 'allow_unauthenticated_network',
@@ -34,6 +39,11 @@ export const SETTINGS: { readonly [K in keyof Settings]-?: Setting<NonNullable<S
   autoCreate: { key: 'auto_create', parse: boolean, fromText: booleanText, fallback: false },
   heartbeatMs: { key: 'heartbeat', parse: durationIn('5s', '120s'), fallback: 20_000 },
   connectionsMax: { key: 'connections_max', parse: count, fromText: number, fallback: 10_000 },
+  connectionsPerAddress: { key: 'connections_per_address', parse: count, fromText: number, fallback: 1_000 },
+  queuesMax: { key: 'queues_max', parse: count, fromText: number, fallback: 10_000 },
+  pullsMax: { key: 'pulls_max', parse: count, fromText: number, fallback: 10_000 },
+  publishRate: { key: 'publish_rate', parse: count, fromText: number },
+  sendBuffersMax: { key: 'send_buffers_max', parse: sizeIn('1MiB', '1TiB') },
 }
 
 /** Options of a queue, as the specification names them, beside `name`. */
@@ -77,6 +87,26 @@ function texts(value: unknown): readonly string[] | Misread {
 function oneOf<T extends string>(...values: readonly T[]): (value: unknown) => T | Misread {
   const known = values.map(value => JSON.stringify(value)).join(' or ')
   return value => (values.includes(value as T) ? (value as T) : { problem: `must be ${known}` })
+}
+
+/** As requests are compared with them: in lower case, without a port. */
+function hostNames(value: unknown): readonly string[] | Misread {
+  const names = texts(value)
+  if ('problem' in names) return names
+  const wrong = names.find(name => !/^[^\s/:@[\]]+$/.test(name))
+  if (wrong !== undefined) return { problem: `must be names without port, and "${wrong}" is none` }
+  return names.map(name => name.toLowerCase())
+}
+
+/** As browsers write them, for they are compared as text. */
+function origins(value: unknown): readonly string[] | Misread {
+  const given = texts(value)
+  if ('problem' in given) return given
+  const wrong = given.find(origin => origin !== '*' && (!URL.canParse(origin) || new URL(origin).origin !== origin))
+  if (wrong === undefined) return given
+  const meant = URL.canParse(wrong) ? new URL(wrong).origin : 'null'
+  const hint = meant === 'null' ? 'such as https://ops.example' : `as browsers write it, "${meant}"`
+  return { problem: `must be origins, ${hint}, and "${wrong}" is none` }
 }
 
 function boolean(value: unknown): boolean | Misread {

@@ -57,6 +57,10 @@ export class Broker implements QueueHost {
     return this.#byName.values()
   }
 
+  get queueCount(): number {
+    return this.#byName.size
+  }
+
   /** @param isImplicit it is made because it is needed: whoever declares it first may still say how it is to be */
   declare(turn: Turn, now: Timestamp, name: string, options: QueueOptions, isImplicit = false): Queue {
     invariant(!this.#byName.has(name), 'a queue is declared once')

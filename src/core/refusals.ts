@@ -20,6 +20,7 @@ export type RefusalCode =
   | 'lease-lost'
   | 'already-settled'
   | 'too-many-subscriptions'
+  | 'too-many-queues'
   | 'timed-out'
   | 'server-busy'
   | 'shutting-down'

@@ -47,6 +47,8 @@ export interface EngineOptions {
   readonly frameMessagesMax: number
   /** A publish to a queue that does not exist declares it with the defaults. */
   readonly autoCreate: boolean
+  /** Most queues that clients may have declared; default no limit. What the server itself moves is not refused by it (A7). */
+  readonly queuesMax?: number
   readonly pressure: Pressure
   /** Who comes must be somebody: a party without a principal may do nothing. */
   readonly isClosedToStrangers?: boolean
@@ -84,6 +86,7 @@ export class Engine implements EngineDoor {
   readonly #alarm: Alarm
   readonly #pressure: Pressure
   readonly #autoCreate: boolean
+  readonly #queuesMax: number
   readonly #onFatal: (reason: JournalFailure) => void
   readonly #expressions = new WeakMap<Queue, QueueExpressions>()
   readonly #parties = new Map<number, Party>()
@@ -110,6 +113,7 @@ export class Engine implements EngineDoor {
     })
     this.#journal = options.journal
     this.#autoCreate = options.autoCreate
+    this.#queuesMax = options.queuesMax ?? Number.POSITIVE_INFINITY
     this.#pressure = options.pressure
     this.#onFatal = options.onFatal
     this.#isClosedToStrangers = options.isClosedToStrangers ?? false
@@ -299,7 +303,25 @@ export class Engine implements EngineDoor {
     if (!isRefusal(queue) || !this.#autoCreate) return queue
     const problem = badName(name)
     if (problem !== undefined) return refuse('invalid-request', problem)
+    if (!this.hasRoomFor([name])) {
+      const detail = `there is no queue "${name}", and queues_max, ${this.#queuesMax}, leaves no room for it`
+      return refuse('no-such-queue', detail, { queue: name, limit: 'queues_max', queues_max: this.#queuesMax })
+    }
     return this.run((turn, now) => this.broker.declare(turn, now, name, DEFAULT_OPTIONS))
+  }
+
+  /** Whether those of the names that are no queues yet may become some (`queues_max`). */
+  hasRoomFor(names: readonly string[]): boolean {
+    const missing = new Set(names.filter(name => this.broker.queue(name) === undefined))
+    return missing.size === 0 || this.broker.queueCount + missing.size <= this.#queuesMax
+  }
+
+  /** A queue that another one names is declared with it. */
+  #tooMany(name: string, { deadLetter, forwardBarrier }: QueueOptions): Refusal | undefined {
+    const named = deadLetter === undefined || deadLetter === 'drop' ? forwardBarrier : [deadLetter, ...forwardBarrier]
+    if (this.hasRoomFor([name, ...named])) return undefined
+    const detail = `there are ${this.broker.queueCount} queues, and queues_max is ${this.#queuesMax}`
+    return refuse('too-many-queues', detail, { limit: 'queues_max', queues_max: this.#queuesMax })
   }
 
   expressions(queue: Queue): QueueExpressions {
@@ -337,7 +359,7 @@ export class Engine implements EngineDoor {
       const refusal = known.isImplicit ? this.#change(known, options) : undefined
       return refusal ?? { created: false, queue: viewQueue(known, this.clock.now()) }
     }
-    const contradiction = this.#problem(name, options)
+    const contradiction = this.#problem(name, options) ?? this.#tooMany(name, options)
     if (contradiction !== undefined) return contradiction
     const queue = this.run((turn, now) => this.broker.declare(turn, now, name, options))
     return { created: true, queue: viewQueue(queue, this.clock.now()) }
@@ -356,7 +378,7 @@ export class Engine implements EngineDoor {
   }
 
   #change(queue: Queue, options: QueueOptions): Refusal | undefined {
-    const problem = this.#problem(queue.name, options)
+    const problem = this.#problem(queue.name, options) ?? this.#tooMany(queue.name, options)
     if (problem !== undefined) return problem
     this.run((turn, now) => this.broker.update(turn, now, queue, options))
     this.#compiled(queue)

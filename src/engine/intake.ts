@@ -20,6 +20,8 @@ export interface IntakeTarget {
   isSeen(id: string): boolean
   /** What the publisher may do; absent: all. */
   readonly guard?: PublishGuard | undefined
+  /** Whether those that are no queues yet may become some. */
+  hasRoomFor(queues: readonly string[]): boolean
 }
 
 export interface IntakeAsked {
@@ -81,7 +83,7 @@ export class Intake {
         ) {
           const problem =
             (subject && guard?.barrier(subject, properties?.barrier?.forward ?? [])) ??
-            barrierProblem(target.name, properties, bodyBytes)
+            barrierProblem(target, properties, bodyBytes)
           if (problem === undefined)
             stretches.addBarrier(
               index,
@@ -200,7 +202,7 @@ function queueFull({ name, options }: IntakeTarget, limit: 'messages_max' | 'byt
 }
 
 function barrierProblem(
-  queue: string,
+  { name: queue, hasRoomFor }: IntakeTarget,
   properties: MessageProperties | undefined,
   bodyBytes: number,
 ): Refusal | undefined {
@@ -220,6 +222,10 @@ function barrierProblem(
     const problem = name === queue ? 'a barrier is not forwarded to the queue it is in' : badName(name)
     if (problem !== undefined) return refuse('invalid-message', `forward "${name}": ${problem}`)
   }
+  if (!hasRoomFor(properties?.barrier?.forward ?? []))
+    return refuse('too-many-queues', 'queues_max leaves no room for the queues that forward names', {
+      limit: 'queues_max',
+    })
   return undefined
 }
 

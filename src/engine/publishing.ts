@@ -79,6 +79,7 @@ export class Publishing {
       room: how.room,
       isSeen: (id: string) => dedupe.find(id) !== undefined,
       guard: how.guard,
+      hasRoomFor: (names: readonly string[]) => this.#engine.hasRoomFor(names),
     }
     return intake.read(target, { bytes: messages.bytes, count: messages.count, ...how })
   }

@@ -40,13 +40,21 @@ test('no file is needed', () => {
       autoCreate: false,
       heartbeatMs: 20_000,
       connectionsMax: 10_000,
+      connectionsPerAddress: 1_000,
+      queuesMax: 10_000,
+      pullsMax: 10_000,
       queues: [],
     },
     origins: {
       data: 'default',
       memory: 'default',
       listen: 'default',
+      tls_cert: 'default',
+      tls_key: 'default',
+      tls_client_ca: 'default',
+      tls_client_crl: 'default',
       hosts: 'default',
+      origins: 'default',
       message_max: 'default',
       memory_max: 'default',
       disk_free_min: 'default',
@@ -55,6 +63,11 @@ test('no file is needed', () => {
       auto_create: 'default',
       heartbeat: 'default',
       connections_max: 'default',
+      connections_per_address: 'default',
+      queues_max: 'default',
+      pulls_max: 'default',
+      publish_rate: 'default',
+      send_buffers_max: 'default',
     },
   })
 })
@@ -227,3 +240,38 @@ test.each([['--leese'], ['extra'], ['--data'], ['--memory=yes']])(
     expect(() => readServeFlags([flag], {})).toThrow(UsageError)
   },
 )
+
+test.each<[string, readonly string[]]>([
+  ['tls_cert = "a.pem"', ['sluice.toml:1:1: tls_cert: tls_key is missing']],
+  ['tls_key = "a.pem"', ['sluice.toml:1:1: tls_key: tls_cert is missing']],
+  [
+    'tls_client_ca = "a.pem"',
+    ['sluice.toml:1:1: tls_client_ca: without tls_cert and tls_key nobody is asked for a certificate'],
+  ],
+  [
+    'tls_cert = "a"\ntls_key = "b"\ntls_client_crl = "c"',
+    ['sluice.toml:3:1: tls_client_crl: without tls_client_ca nobody is asked for a certificate'],
+  ],
+  [
+    'message_max = "64MiB"\nsend_buffers_max = "100MiB"',
+    ['sluice.toml:2:1: send_buffers_max: must be at least twice message_max'],
+  ],
+  [
+    'origins = ["https://ops.example/"]',
+    [
+      'sluice.toml:1:1: origins: must be origins, as browsers write it, "https://ops.example", and "https://ops.example/" is none',
+    ],
+  ],
+  [
+    'origins = ["null"]',
+    ['sluice.toml:1:1: origins: must be origins, such as https://ops.example, and "null" is none'],
+  ],
+  ['hosts = ["a.example:7420"]', ['sluice.toml:1:1: hosts: must be names without port, and "a.example:7420" is none']],
+  ['publish_rate = 0', ['sluice.toml:1:1: publish_rate: must be a number from 1']],
+])('settings that cannot be, or not together, are told with their place: %s', (toml, expected) => {
+  expect(problems({ file: file(toml) })).toEqual(expected)
+})
+
+test('settings that come from the environment are told with their variable', () => {
+  expect(problems({ environment: { SLUICE_TLS_CERT: 'a.pem' } })).toEqual(['SLUICE_TLS_CERT: tls_key is missing'])
+})

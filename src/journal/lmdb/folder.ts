@@ -1,4 +1,4 @@
-import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync, statfsSync } from 'node:fs'
+import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync, readdirSync, statfsSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { JournalFailure } from '../journal.ts'
 
@@ -23,6 +23,11 @@ export function prepareFolder(folder: string): void {
     throw new JournalFailure('unusable-folder', `cannot use the data folder ${folder}: ${(cause as Error).message}`, {
       cause,
     })
+  }
+  // A link somebody has put there would have the server write over what its user may write, wherever that is.
+  const link = readdirSync(folder, { withFileTypes: true }).find(entry => entry.isSymbolicLink())
+  if (link !== undefined) {
+    throw new JournalFailure('unusable-folder', `${link.name} in the data folder ${folder} is a symbolic link`)
   }
   const network = NETWORK_FILE_SYSTEMS.get(statfsSync(folder).type)
   if (network) {

@@ -90,6 +90,7 @@ async function publish(exchange: Exchange): Promise<Reply> {
   })
   query.end()
   contentEncoding(exchange, [])
+  connection.checkRate()
   await connection.admission()
   const body = await readBody(exchange, BARRIER_BODY_BYTES_MAX, barrierTooLarge)
   const properties = present<MessageProperties>({ ...given, contentType, messageId, barrier } as MessageProperties)

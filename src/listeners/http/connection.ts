@@ -1,4 +1,7 @@
 import type { Engine, Outbox, Peer, Principal, Refusal } from '../../engine/peer.ts'
+import { networkOf } from '../../net/entrance.ts'
+import type { PublishRate, PublishRates } from '../../net/publish-rate.ts'
+import type { SendBuffers } from '../../net/send-buffers.ts'
 import { unauthenticated } from './login.ts'
 import { Problem } from './problem.ts'
 import type { TokenDesk } from './tokens.ts'
@@ -6,6 +9,9 @@ import type { Wire } from './wire.ts'
 
 /** How long a publisher is left waiting, unread, for the pressure to fall before it is refused (R5). */
 const PRESSURE_WAIT_MS = 5_000
+
+/** Longest sleep for the rate: others of the same address may publish meanwhile. */
+const RATE_STEP_MS = 60_000
 
 /** The client has hung up: nobody is left to answer. */
 export class HungUp extends Error {
@@ -24,8 +30,13 @@ export interface Shared {
   readonly tokens: TokenDesk | undefined
   /** A client that neither sends what it began nor reads what it is sent for so long is cut (R9). */
   readonly silenceMs: number
+  readonly pullsMax: number
+  readonly rates: PublishRates | undefined
+  readonly sendBuffers: SendBuffers
   /** Bytes of request bodies held while they are read. */
   intakeBytes: number
+  /** Pulls that wait for messages. */
+  pulls: number
   /** The server closes: every answer is the last of its connection. */
   isClosing: boolean
 }
@@ -124,6 +135,36 @@ export class Connection implements Outbox {
       this.#waits.add(wait)
       coming.then(resolve, reject).finally(() => this.#waits.delete(wait))
     })
+  }
+
+  /** Messages are published; they count for the rate. */
+  published(count: number): void {
+    this.#rate?.take(count)
+  }
+
+  /** @throws Problem `too-many-publishes` while the client has published more than it may */
+  checkRate(): void {
+    const waitMs = this.#rate?.waitMs ?? 0
+    if (waitMs === 0) return
+    const detail = 'more messages were published by this client than publish_rate allows'
+    const seconds = Math.ceil(waitMs / 1_000)
+    throw new Problem('too-many-publishes', detail, { limit: 'publish_rate' }, { 'retry-after': String(seconds) })
+  }
+
+  /** Comes back when the client may publish again: in the middle of a body nothing is refused, it is not read on. */
+  async ratePaid(): Promise<void> {
+    for (let waitMs = this.#rate?.waitMs ?? 0; waitMs > 0; waitMs = this.#rate?.waitMs ?? 0) {
+      await this.wait<void>((_, answered) => {
+        const timer = setTimeout(answered, Math.min(waitMs, RATE_STEP_MS))
+        return { cancel: () => clearTimeout(timer) }
+      })
+    }
+  }
+
+  get #rate(): PublishRate | undefined {
+    const { principal, shared, wire } = this
+    // A principal is one wherever it comes from; a name is no address.
+    return shared.rates?.of(principal === undefined ? networkOf(wire.address) : `principal ${principal.name}`)
   }
 
   /**

@@ -19,6 +19,8 @@ import { showOrigin, showRecord } from './views.ts'
 
 /** Most deliveries of one pull. */
 const PULL_MAX = 1_000
+/** Most pulls of one connection at once. Their answers leave one after another anyway. */
+const PULLS_OF_CONNECTION_MAX = 8
 /** Most deliveries settled by one request. */
 const SETTLE_MAX = 10_000
 /** Most bytes of bodies that one ack publishes (P4). */
@@ -55,7 +57,7 @@ export const DELIVERY_ROUTES: readonly Route[] = [
       method: 'POST',
       path: `/v1/queues/{queue}/${settling.path}`,
       summary: settling.summary,
-      statuses: [200, 400, 404, 408, 409, 413, 415, 422, 503],
+      statuses: [200, 400, 404, 408, 409, 413, 415, 422, 429, 503],
       handle: exchange => settle(exchange, settling),
     }),
   ),
@@ -77,9 +79,25 @@ async function pull({ connection, path, query, request }: Exchange): Promise<Rep
     settle: settlesAtDelivery ? ('on-delivery' as const) : ('later' as const),
   }
   query.end()
+  const { shared } = connection
+  if (connection.wire.pulls >= PULLS_OF_CONNECTION_MAX) {
+    const facts = { limit: PULLS_OF_CONNECTION_MAX }
+    throw new Problem('too-many-subscriptions', 'this connection has all the pulls it may have', facts)
+  }
+  if (shared.pulls >= shared.pullsMax) {
+    throw new Problem('server-busy', 'the server has all the pulls it may have', { limit: 'pulls_max' })
+  }
   // A body that nobody reads would stop the reading of the socket, and with it the notice of a hang-up.
   request.resume()
-  const pulled = accepted(await connection.wait<Pulled | Refusal>((peer, answered) => peer.pull(command, answered)))
+  connection.wire.pulls += 1
+  shared.pulls += 1
+  const waiting = connection.wait<Pulled | Refusal>((peer, answered) => peer.pull(command, answered))
+  const pulled = accepted(
+    await waiting.finally(() => {
+      connection.wire.pulls -= 1
+      shared.pulls -= 1
+    }),
+  )
   const deliveries = pulled.deliveries.flatMap(delivery => showDeliveries(delivery, settlesAtDelivery))
   const missed = pulled.barriers.filter(barrier => barrier.replayed)
   const released = pulled.barriers.filter(barrier => !barrier.replayed)
@@ -133,6 +151,10 @@ async function settle(exchange: Exchange, { count, read }: Settling): Promise<Re
   const deliveries = readTokens(command)
   const carried = how.kind === 'ack' ? readCarried(command, exchange) : undefined
   command.end()
+  if (carried !== undefined) {
+    connection.checkRate()
+    for (const { count } of carried.messages) connection.published(count)
+  }
   const answer = await connection.ask<SettleAnswer>((peer, answered) =>
     peer.settleTokens(
       { queue: path['queue']!, deliveries, how, ...(carried && { publish: carried.messages }) },

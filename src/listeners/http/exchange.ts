@@ -41,6 +41,8 @@ export async function send({ connection, request, response }: Exchange, reply: R
   const isUnread = hasUnreadBody(request)
   const body = reply.json === undefined ? '' : `${JSON.stringify(reply.json)}\n`
   connection.wire.isAnswering = true
+  const buffered = connection.shared.sendBuffers.join(() => request.socket.destroy())
+  buffered.set(Buffer.byteLength(body))
   response.writeHead(reply.status, {
     ...(reply.json === undefined ? {} : { 'content-type': 'application/json' }),
     ...(reply.status === 204 ? {} : { 'content-length': Buffer.byteLength(body) }),
@@ -55,6 +57,7 @@ export async function send({ connection, request, response }: Exchange, reply: R
     response.end(body)
   }
   await left
+  buffered.leave()
   connection.wire.isAnswering = false
 }
 

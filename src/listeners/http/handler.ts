@@ -2,13 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { QUEUE_NAME_BYTES_MAX, utf8Length } from '@sluice/protocol'
 import type { Engine, Refusal } from '../../engine/peer.ts'
+import type { PublishRates } from '../../net/publish-rate.ts'
+import { SendBuffers } from '../../net/send-buffers.ts'
+import { whyForeign } from '../../net/source.ts'
 import { type Connection, HungUp, type Shared } from './connection.ts'
 import { type Exchange, type Reply, send } from './exchange.ts'
 import { type LoginRules, principalOf } from './login.ts'
 import { Parameters } from './parameters.ts'
 import { badRequest, Problem, problemReply } from './problem.ts'
 import { pathValues, type Route, routesOf } from './routes.ts'
-import { checkSource } from './source.ts'
 import type { TokenDesk } from './tokens.ts'
 import { Wire } from './wire.ts'
 
@@ -16,18 +18,25 @@ import { Wire } from './wire.ts'
 const REQUESTS_OPEN_MAX = 64
 
 const SILENCE_MS_DEFAULT = 30_000
+const PULLS_MAX_DEFAULT = 10_000
 
 const SHUTTING_DOWN: Refusal = { code: 'shutting-down', detail: 'the server is being stopped' }
 
 export interface HandlerOptions extends LoginRules {
   /** Version of the program. */
   readonly version: string
-  /** Names of this server, beside `localhost` and IP addresses, that a request may have as its host; see source.ts. */
+  /** Names of this server, beside `localhost` and IP addresses, that a request may have as its host; see net/source.ts. */
   readonly hosts?: readonly string[]
   /** Where tokens are made and taken away; absent: nowhere. */
   readonly tokens?: TokenDesk
   /** How long a client may be silent in the middle of a body, or not read its answer, before it is cut; default 30 s. */
   readonly silenceMs?: number
+  /** Most pulls that wait for messages at once, of all clients; default 10,000. */
+  readonly pullsMax?: number
+  /** How fast each principal, or without one each address, may publish; default as fast as it can. */
+  readonly rates?: PublishRates
+  /** What waits to be sent, by all connections of the server. */
+  readonly sendBuffers?: SendBuffers
   /** Told of every error that is a mistake of ours; the client has got 500. */
   readonly onBug: (error: unknown) => void
 }
@@ -43,7 +52,18 @@ export interface HttpHandler {
 /** Everything of HTTP but the sockets: a request goes in, its answer comes out. */
 export function httpHandler(engine: Engine, options: HandlerOptions): HttpHandler {
   const { version, tokens, silenceMs = SILENCE_MS_DEFAULT } = options
-  const shared: Shared = { engine, version, tokens, silenceMs, intakeBytes: 0, isClosing: false }
+  const shared: Shared = {
+    engine,
+    version,
+    tokens,
+    silenceMs,
+    pullsMax: options.pullsMax ?? PULLS_MAX_DEFAULT,
+    rates: options.rates,
+    sendBuffers: options.sendBuffers ?? new SendBuffers(Number.POSITIVE_INFINITY),
+    intakeBytes: 0,
+    pulls: 0,
+    isClosing: false,
+  }
   const wires = new Map<Socket, Wire>()
 
   const wireOf = (socket: Socket): Wire => {
@@ -113,6 +133,15 @@ function inUse(connection: Connection, response: ServerResponse): Connection {
     connection.requestsOpen -= 1
   })
   return connection
+}
+
+/** @throws Problem `wrong-host`, `foreign-origin`, `invalid-request` */
+function checkSource(request: IncomingMessage, hosts: readonly string[] | undefined): void {
+  const foreign = whyForeign(request, hosts)
+  if (foreign === undefined) return
+  const { code, detail } = foreign
+  const header = code === 'foreign-origin' ? 'origin' : 'host'
+  throw new Problem(code === 'two-hosts' ? 'invalid-request' : code, detail, { header })
 }
 
 /** @throws Problem `no-such-route`, `method-not-allowed` with the methods allowed, `invalid-request` */

@@ -95,8 +95,10 @@ export class LinesPublish {
 
   async #read(chunks: AsyncIterable<Buffer>): Promise<void> {
     const { connection } = this.#exchange
+    connection.checkRate()
     await connection.admission()
     for await (const chunk of chunks) {
+      await connection.ratePaid()
       for (const line of this.#splitter.push(chunk)) {
         this.#take(line)
         if (this.#isCommandFull) await this.#publishAndWait()

@@ -1,11 +1,24 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
+import {
+  createServer,
+  type IncomingMessage,
+  type Server,
+  type ServerOptions,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo, Socket } from 'node:net'
+import type { TLSSocket } from 'node:tls'
 import type { Engine } from '../../engine/peer.ts'
+import type { Certificates } from '../../net/certificates.ts'
+import type { Entrance, EntranceLimit } from '../../net/entrance.ts'
 import { type HandlerOptions, httpHandler } from './handler.ts'
 import { Problem, problemReply } from './problem.ts'
 
 /** Time for all headers of a request: slower clients only hold sockets. Bodies have a limit of their own (body.ts). */
-const HEADERS_MS_MAX = 10_000
+const HEADERS_MS_MAX = 5_000
+/** Time for a TLS handshake. */
+const HANDSHAKE_MS_MAX = 5_000
 /** All headers of a request together; `Sluice-Header-*` among them. */
 const HEADERS_BYTES_MAX = 16 * 1024
 /** Longer than the minute after which most proxies and clients drop an idle connection, so that they do it first. */
@@ -16,8 +29,14 @@ const CHECK_MS = 1_000
 const CLOSE_MS_MAX = 5_000
 
 export interface HttpOptions extends HandlerOptions {
-  /** Most connections at once, WebSockets among them; more are closed at once. */
-  readonly connectionsMax?: number
+  /** Who may come in, WebSockets among them; others are closed at once. Default: all. */
+  readonly entrance?: Entrance
+  /** With them only TLS is spoken. */
+  readonly certificates?: Certificates
+  /** Told of each connection that was closed at once. */
+  readonly onRefused?: (refused: { readonly address: string; readonly limit: EntranceLimit }) => void
+  /** Told of each handshake that failed: no certificate, one of another CA, no TLS at all. */
+  readonly onHandshakeFailed?: (failed: { readonly address: string; readonly reason: string }) => void
 }
 
 export interface HttpListener {
@@ -30,7 +49,8 @@ export interface HttpListener {
 }
 
 export function createHttpServer(engine: Engine, options: HttpOptions): HttpListener {
-  const server = createServer({
+  const { certificates } = options
+  const server = serverOf(certificates, {
     headersTimeout: HEADERS_MS_MAX,
     // It counts the body too, and an NDJSON body takes as long as it takes.
     requestTimeout: 0,
@@ -40,7 +60,14 @@ export function createHttpServer(engine: Engine, options: HttpOptions): HttpList
   })
   // Node leaves out those above a count without a word; their bytes are bounded already.
   server.maxHeadersCount = 0
-  if (options.connectionsMax !== undefined) server.maxConnections = options.connectionsMax
+  options.entrance?.guard(server, (address, limit) => options.onRefused?.({ address, limit }))
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, socket: TLSSocket) => {
+    // Of a certificate that was not accepted Node says only that the connection is gone.
+    const reason = String(socket.authorizationError ?? error.code ?? error.message)
+    // Who goes away before the end has not been refused.
+    if (reason !== 'ECONNRESET') options.onHandshakeFailed?.({ address: socket.remoteAddress ?? '', reason })
+    socket.destroy()
+  })
 
   const handler = httpHandler(engine, options)
   server.on('request', handler.handle)
@@ -60,7 +87,9 @@ export function createHttpServer(engine: Engine, options: HttpOptions): HttpList
         server.listen(port, host, () => {
           server.off('error', reject)
           const { port: picked } = server.address() as AddressInfo
-          resolve(`http://${host.includes(':') ? `[${host}]` : host}:${picked}`)
+          resolve(
+            `${certificates === undefined ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${picked}`,
+          )
         })
       }),
     close() {
@@ -75,6 +104,21 @@ export function createHttpServer(engine: Engine, options: HttpOptions): HttpList
       })
     },
   }
+}
+
+function serverOf(certificates: Certificates | undefined, options: ServerOptions): Server {
+  if (certificates === undefined) return createServer(options)
+  const { areClientsChecked } = certificates
+  const server = createTlsServer({
+    ...options,
+    ...certificates.options,
+    handshakeTimeout: HANDSHAKE_MS_MAX,
+    requestCert: areClientsChecked,
+    rejectUnauthorized: areClientsChecked,
+  })
+  // For handshakes to come; connections that are open stay.
+  certificates.onChange(changed => server.setSecureContext(changed))
+  return server
 }
 
 function refuseExpectation(_: IncomingMessage, response: ServerResponse): void {

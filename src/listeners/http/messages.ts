@@ -33,6 +33,7 @@ async function publishMessage(exchange: Exchange, given: HeaderProperties): Prom
   const confirm = query.oneOf('confirm', ['durable', 'accepted', 'none']) ?? 'durable'
   query.end()
   contentEncoding(exchange, [])
+  connection.checkRate()
   await connection.admission()
   const body = await readBody(exchange, messageMax, messageTooLarge)
   const properties = {

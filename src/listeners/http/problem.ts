@@ -16,6 +16,7 @@ type HttpCode =
   | 'request-too-large'
   | 'request-timeout'
   | 'lines-refused'
+  | 'too-many-publishes'
   | 'expectation-failed'
   | 'foreign-origin'
   | 'wrong-host'
@@ -62,6 +63,8 @@ export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'queue-full': 429,
   'too-many-barriers': 429,
   'too-many-subscriptions': 429,
+  'too-many-queues': 429,
+  'too-many-publishes': 429,
   'internal-error': 500,
   'server-busy': 503,
   'shutting-down': 503,

@@ -8,6 +8,7 @@ const UNKEPT_BYTES_MAX = 4 * 1024 * 1024
 
 /** All answers of one publish. */
 export function publishAll({ connection }: Exchange, command: PublishCommand): Promise<readonly PublishAnswer[]> {
+  connection.published(command.count)
   return connection.wait((peer, answered) => {
     const answers: PublishAnswer[] = []
     let open = command.count

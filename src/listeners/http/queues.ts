@@ -25,7 +25,7 @@ export const QUEUE_ROUTES: readonly Route[] = [
     method: 'PATCH',
     path: '/v1/queues/{queue}',
     summary: 'Change options of a queue, as JSON; those not given stay',
-    statuses: [200, 400, 404, 408, 409, 413, 415, 422, 503],
+    statuses: [200, 400, 404, 408, 409, 413, 415, 422, 429, 503],
     handle: update,
   },
   {

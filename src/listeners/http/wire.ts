@@ -12,6 +12,8 @@ export class Wire {
   requestsOpen = 0
   /** An answer is on its way: what is written to the socket now would be taken for a part of it. */
   isAnswering = false
+  /** Pulls that wait for messages. */
+  pulls = 0
   readonly #shared: Shared
   readonly #name: string
   readonly #connections = new Map<Principal | undefined, Connection>()

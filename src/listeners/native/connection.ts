@@ -30,7 +30,9 @@ import type {
   Refusal,
   SubscriptionId,
 } from '../../engine/peer.ts'
+import type { SendBuffers } from '../../net/send-buffers.ts'
 import { type NativeClock, type NativeSocket, Outgoing } from './outgoing.ts'
+import { Pace } from './pace.ts'
 import { Publishing } from './publishing.ts'
 import { closeCode, isRefusal, refusalFields, type WireRefusal } from './refusals.ts'
 import { Requests } from './requests.ts'
@@ -49,11 +51,19 @@ export interface NativeConnectionOptions {
   readonly heartbeatMs?: number
   /** Publish bytes that may wait for their answer. */
   readonly windowBytes?: number
+  /** Messages a second that it may publish; default as many as it can. */
+  readonly publishRate?: number
+  /** What waits to be sent, by all connections. */
+  readonly sendBuffers?: SendBuffers
   /** Whose token a hello brings, or why he may not come in; absent: nobody is asked who he is. */
   readonly login?: (token: string) => Principal | Refusal
   /** The hello is accepted. */
   readonly welcomed?: (heartbeatMs: number) => void
 }
+
+/** Credit is in bytes and the rate in messages: a window for so many bytes of each keeps the first burst small. */
+const PACED_MESSAGE_BYTES = 256
+const PACED_WINDOW_BYTES_MIN: number = 64 * 1024
 
 const NO_PRODUCER: WireRefusal = { code: 'not-allowed', detail: 'the hello named no producer' }
 /** Frames that are as large as the messages in them. */
@@ -80,6 +90,7 @@ export class NativeConnection {
   /** Both are there from the welcome on. */
   #peer: Peer | undefined
   #publishing: Publishing | undefined
+  readonly #pace: Pace | undefined
   #mayPublish = false
   /** Spoken from the welcome on. */
   #version = 0
@@ -88,10 +99,13 @@ export class NativeConnection {
 
   constructor(options: NativeConnectionOptions) {
     this.#options = options
-    this.#out = new Outgoing(options.socket, options.clock, {
+    const on = {
       beforeFlush: () => this.#publishing?.tellCredit(),
       tooSlow: () => this.end({ code: 'too-slow', detail: 'what it is sent is not read' }),
-    })
+    }
+    this.#out = new Outgoing(options.socket, options.clock, on, options.sendBuffers)
+    const { publishRate } = options
+    if (publishRate !== undefined) this.#pace = new Pace(options.clock, publishRate, () => this.#paid())
     this.#requests = new Requests(this.#out)
     this.#cancelDeadline = options.clock.after(HELLO_DEADLINE_MS, () => {
       this.#endProtocolError(`no hello within ${HELLO_DEADLINE_MS} ms`)
@@ -122,7 +136,7 @@ export class NativeConnection {
 
   /** The socket has got rid of some bytes. */
   written(): void {
-    if (this.#out.written() && !this.#ended) this.#peer?.drained()
+    if (this.#out.written() && !this.#isHeldUp()) this.#peer?.drained()
   }
 
   /** The socket is gone. */
@@ -148,8 +162,19 @@ export class NativeConnection {
     if (this.#ended) return false
     this.#ended = true
     this.#cancelDeadline()
+    this.#pace?.end()
     this.#out.end()
     return true
+  }
+
+  /** What it has published beyond its rate is paid: credit and deliveries go on. */
+  #paid(): void {
+    this.#out.touch()
+    if (!this.#isHeldUp()) this.#peer?.drained()
+  }
+
+  #isHeldUp(): boolean {
+    return this.#ended || this.#out.isFull() || this.#pace?.isInDebt === true
   }
 
   readonly #frameBytesMax = (name: FrameName): number => {
@@ -209,7 +234,7 @@ export class NativeConnection {
     const wanted = hello.heartbeatMs || (this.#options.heartbeatMs ?? HEARTBEAT_MS_DEFAULT)
     const heartbeatMs = Math.min(Math.max(wanted, HEARTBEAT_MS_MIN), HEARTBEAT_MS_MAX)
     this.#cancelDeadline()
-    this.#publishing = new Publishing(this.#out, engine, this.#options.windowBytes ?? PUBLISH_WINDOW_BYTES_DEFAULT)
+    this.#publishing = new Publishing(this.#out, engine, this.#windowBytes(), this.#pace)
     this.#mayPublish = hello.producer !== ''
     this.#version = Math.min(hello.version, PROTOCOL_VERSION)
     this.#out.frame('welcome', {
@@ -225,6 +250,12 @@ export class NativeConnection {
     const identity = hello.producer === '' ? { name, principal } : { name, principal, producer: hello.producer }
     this.#peer = engine.attach(identity, this.#outbox())
     welcomed?.(heartbeatMs)
+  }
+
+  #windowBytes(): number {
+    const { windowBytes = PUBLISH_WINDOW_BYTES_DEFAULT, publishRate } = this.#options
+    if (publishRate === undefined) return windowBytes
+    return Math.min(windowBytes, Math.max(PACED_WINDOW_BYTES_MIN, publishRate * PACED_MESSAGE_BYTES))
   }
 
   #publish(peer: Peer, frame: Frames['publish']): void {
@@ -286,6 +317,7 @@ export class NativeConnection {
     const { request } = frame
     if (frame.deliveries.some(({ first }) => first === 0)) this.#since(3, 'everything up to a delivery')
     const command = settleCommand(frame)
+    for (const { count } of command.publish ?? []) this.#pace?.take(count)
     if (request === 0) {
       peer.settle(command)
       return
@@ -308,7 +340,7 @@ export class NativeConnection {
       leaseLost: (subscription, { first, count }) => this.#out.frame('leaseLost', { subscription, first, count }),
       cancelled: (subscription, why) => this.#cancelled(subscription, why),
       closed: why => this.end(why),
-      isFull: () => this.#out.isFull(),
+      isFull: () => this.#isHeldUp(),
       pressure: (on, reason) => this.#publishing?.pressure(on, reason),
     }
   }

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { SUBPROTOCOL } from '@sluice/protocol'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Doorkeeper, Engine } from '../../engine/peer.ts'
+import type { SendBuffers } from '../../net/send-buffers.ts'
 import { NativeConnection, payloadBytesMax } from './connection.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { NativeClock } from './outgoing.ts'
@@ -23,6 +24,8 @@ const CONNECTIONS_MAX_DEFAULT = 10_000
 export interface NativeListenerOptions {
   /** Named in the welcome, such as `sluice/0.1.0`. */
   readonly serverName?: string
+  /** Names of this server, as in net/source.ts. */
+  readonly hosts?: readonly string[]
   /** Origins beside the server's own whose pages may connect; `*` lets all. */
   readonly origins?: readonly string[]
   /** Absent: all may come in, and nobody is asked who he is. */
@@ -34,6 +37,10 @@ export interface NativeListenerOptions {
   readonly heartbeatMs?: number
   /** Publish bytes of a connection that may wait for their answer. */
   readonly windowBytes?: number
+  /** Messages a second that a connection may publish; default as many as it can. */
+  readonly publishRate?: number
+  /** What waits to be sent, by all connections of the server. */
+  readonly sendBuffers?: SendBuffers
   readonly clock?: NativeClock
   /** Told of what a client did to its socket. Default: nobody. */
   readonly onSocketError?: (error: Error, address: string) => void
@@ -69,6 +76,7 @@ export function attachNative(server: Server, engine: Engine, options: NativeList
   const connections = new Set<NativeConnection>()
   let allGone: (() => void) | undefined
   const rules = {
+    hosts: options.hosts,
     origins: options.origins ?? [],
     hasRoom: () => connections.size < (options.connectionsMax ?? CONNECTIONS_MAX_DEFAULT),
   }
@@ -149,6 +157,8 @@ function connect({ socket, wire, address, engine, options }: Parts): NativeConne
     serverName: options.serverName ?? 'sluice',
     ...(options.heartbeatMs !== undefined && { heartbeatMs: options.heartbeatMs }),
     ...(options.windowBytes !== undefined && { windowBytes: options.windowBytes }),
+    ...(options.publishRate !== undefined && { publishRate: options.publishRate }),
+    ...(options.sendBuffers !== undefined && { sendBuffers: options.sendBuffers }),
     ...(doorkeeper !== undefined && {
       login: (secret: string) =>
         doorkeeper.login({ secret: secret || undefined, certificate, address: remote, via: 'native' }),

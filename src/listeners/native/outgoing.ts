@@ -1,4 +1,5 @@
 import { ByteWriter, encodeFrame, type FrameInputs, type ServerFrameName } from '@sluice/protocol'
+import { type SendAccount, SendBuffers } from '../../net/send-buffers.ts'
 
 /** What a connection needs of a socket. */
 export interface NativeSocket {
@@ -51,6 +52,8 @@ export class Outgoing {
   readonly #clock: NativeClock
   readonly #beforeFlush: () => void
   readonly #tooSlow: () => void
+  readonly #buffers: SendBuffers
+  readonly #account: SendAccount
   readonly #writer: ByteWriter = new ByteWriter(size => Buffer.allocUnsafe(size))
   readonly #confirms = new Map<string, Confirmed>()
   #flushing = false
@@ -64,12 +67,20 @@ export class Outgoing {
   /**
    * @param on.beforeFlush may add a last frame to the tick.
    * @param on.tooSlow called once, never from inside a call of the engine's.
+   * @param buffers of all connections; default none but this.
    */
-  constructor(socket: NativeSocket, clock: NativeClock, on: { beforeFlush: () => void; tooSlow: () => void }) {
+  constructor(
+    socket: NativeSocket,
+    clock: NativeClock,
+    on: { beforeFlush: () => void; tooSlow: () => void },
+    buffers: SendBuffers = new SendBuffers(Number.POSITIVE_INFINITY),
+  ) {
     this.#socket = socket
     this.#clock = clock
     this.#beforeFlush = on.beforeFlush
     this.#tooSlow = on.tooSlow
+    this.#buffers = buffers
+    this.#account = buffers.join(on.tooSlow)
   }
 
   /** @throws ProtocolError when a value in it is too large to be sent; nothing is sent of it then. */
@@ -78,7 +89,10 @@ export class Outgoing {
     const start = this.#writer.length
     encodeFrame(this.#writer, name, fields)
     this.#largestBytes = Math.max(this.#largestBytes, this.#writer.length - start)
-    if (this.#writer.length >= MESSAGE_BYTES) this.#socket.send(this.#writer.take())
+    if (this.#writer.length >= MESSAGE_BYTES) {
+      this.#socket.send(this.#writer.take())
+      this.#waiting()
+    }
     this.touch()
   }
 
@@ -113,7 +127,7 @@ export class Outgoing {
 
   /** Once true, true until `written` says that it is drained. */
   isFull(): boolean {
-    if (!this.#full && this.#waiting() > FULL_BYTES) {
+    if (!this.#full && this.#waiting() > Math.min(FULL_BYTES, this.#buffers.share)) {
       this.#full = true
       this.#progressAt = this.#clock.now()
       this.#watch(this.#patienceMs())
@@ -124,7 +138,8 @@ export class Outgoing {
   /** The socket has got rid of something. @returns whether it is drained by that, after it was full. */
   written(): boolean {
     this.#progressAt = this.#clock.now()
-    if (!this.#full || this.#waiting() >= DRAINED_BYTES) return false
+    const waiting = this.#waiting()
+    if (!this.#full || waiting >= Math.min(DRAINED_BYTES, this.#buffers.share / 4)) return false
     this.#full = false
     this.#largestBytes = 0
     this.#cancelWatch()
@@ -137,10 +152,14 @@ export class Outgoing {
     this.#cancelWatch()
     this.#confirms.clear()
     this.#writer.take()
+    this.#account.leave()
   }
 
+  /** What has not gone yet, and all connections together are told. */
   #waiting(): number {
-    return this.#socket.buffered() + this.#writer.length
+    const bytes = this.#socket.buffered() + this.#writer.length
+    this.#account.set(bytes)
+    return bytes
   }
 
   #patienceMs(): number {

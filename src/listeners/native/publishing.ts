@@ -2,6 +2,7 @@ import { ATOMIC_BYTES_MAX, type Frames, ProtocolError, PUBLISH_FLAGS, type Publi
 import type { Engine, Peer, PublishAnswer, PublishCommand } from '../../engine/peer.ts'
 import { PublishCredit } from './credit.ts'
 import type { Outgoing } from './outgoing.ts'
+import type { Pace } from './pace.ts'
 import { refusalFields, type WireRefusal } from './refusals.ts'
 
 const ALL_FLAGS = PUBLISH_FLAGS.accepted | PUBLISH_FLAGS.atomic | PUBLISH_FLAGS.dedupe
@@ -11,11 +12,13 @@ export class Publishing {
   readonly #out: Outgoing
   readonly #frameMessagesMax: number
   readonly #credit: PublishCredit
+  readonly #pace: Pace | undefined
   #pressure: Engine['pressure']
   #isPressureNews: boolean
 
-  constructor(out: Outgoing, engine: Engine, windowBytes: number) {
+  constructor(out: Outgoing, engine: Engine, windowBytes: number, pace?: Pace) {
     this.#out = out
+    this.#pace = pace
     this.#frameMessagesMax = engine.limits.frameMessagesMax
     this.#credit = new PublishCredit(windowBytes)
     this.#pressure = engine.pressure
@@ -92,7 +95,7 @@ export class Publishing {
 
   /** Once a tick: what is granted anew. Under pressure nothing is, and the reason is told once (R5). */
   tellCredit(): void {
-    const isGranted = !this.#pressure.on && this.#credit.grant()
+    const isGranted = !this.#pressure.on && this.#pace?.isInDebt !== true && this.#credit.grant()
     if (!isGranted && !this.#isPressureNews) return
     this.#isPressureNews = false
     this.#out.frame('flow', { granted: this.#credit.granted, reason: this.#pressure.on ? this.#pressure.reason : '' })
@@ -100,7 +103,10 @@ export class Publishing {
 
   /** What was not granted is refused, and its numbers are not used. */
   #isGranted(parts: readonly PublishPart[], size: number): boolean {
-    if (this.#credit.take(parts, size)) return true
+    if (this.#credit.take(parts, size)) {
+      this.#pace?.take(parts.reduce((sum, { count }) => sum + count, 0))
+      return true
+    }
     this.#credit.answered(size)
     for (const part of parts) this.refuse(part, this.#notGranted())
     return false
