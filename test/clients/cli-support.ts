@@ -28,6 +28,12 @@ export interface ServerChild extends AsyncDisposable {
   start(args: readonly string[]): Running
   /** kill -9, and a new start on the same folder and port. */
   crash(): Promise<void>
+  /** SIGHUP. */
+  hangUp(): void
+  /** Where it keeps what it keeps. */
+  readonly folder: string | undefined
+  /** All it has logged so far. */
+  readonly log: string
 }
 
 interface ServerOptions {
@@ -45,7 +51,11 @@ export async function startServer({ durable = false, data, config }: ServerOptio
   const given = config === undefined ? [] : ['--config', config]
   const place = folder ?? data
   const store = [...given, ...(place === undefined ? ['--memory'] : ['--data', place])]
-  let { child, url } = await serve([...store, '--listen', '127.0.0.1:0'])
+  let said = ''
+  const hear = (text: string) => {
+    said += text
+  }
+  let { child, url } = await serve([...store, '--listen', '127.0.0.1:0'], hear)
   const env = { ...process.env, SLUICE_URL: url.replace('http', 'ws') }
   return {
     url: url.replace('http', 'ws'),
@@ -55,7 +65,12 @@ export async function startServer({ durable = false, data, config }: ServerOptio
     async crash() {
       child.kill('SIGKILL')
       await once(child, 'exit')
-      child = (await serve([...store, '--listen', new URL(url).host])).child
+      child = (await serve([...store, '--listen', new URL(url).host], hear)).child
+    },
+    folder,
+    hangUp: () => void child.kill('SIGHUP'),
+    get log() {
+      return said
     },
     async [Symbol.asyncDispose]() {
       child.kill('SIGKILL')
@@ -74,12 +89,18 @@ async function runInside(args: readonly string[], env: NodeJS.ProcessEnv, input 
   return { exitCode, stdout: out, stderr: err }
 }
 
-async function serve(args: readonly string[]): Promise<{ child: ChildProcess; url: string }> {
+async function serve(
+  args: readonly string[],
+  hear: (text: string) => void,
+): Promise<{ child: ChildProcess; url: string }> {
   const child = spawn(process.execPath, [MAIN, 'serve', ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   let said = ''
-  child.stderr.on('data', chunk => (said += chunk))
+  child.stderr.on('data', chunk => {
+    said += chunk
+    hear(String(chunk))
+  })
   for await (const chunk of child.stdout) {
-    const url = /ready on (http:\S+)/.exec(String(chunk))?.[1]
+    const url = /ready on (https?:\S+)/.exec(String(chunk))?.[1]
     if (url !== undefined) return { child, url }
   }
   throw new Error(`the server did not start: ${said}`)

@@ -2,7 +2,7 @@ import type { Client, Delivery, Message, SocketFactory } from '@sluice/client'
 import { memoryServer } from '@sluice/client/testing'
 import { decodeFrames } from '@sluice/protocol'
 import { describe, expect, test } from 'vitest'
-import { openSocket } from '../../clients/typescript/src/socket.ts'
+import { socketFactory } from '../../clients/typescript/src/socket.ts'
 
 /** Takes what comes until a barrier, acks the messages and gives the bodies; the barrier too. */
 async function untilBarrier(client: Client, name: string) {
@@ -136,7 +136,7 @@ describe('a confirm that is lost, on the real engine', () => {
   function losingOneConfirm(): SocketFactory {
     let isLost = false
     return async (url, events) => {
-      const socket = await openSocket(url, {
+      const socket = await socketFactory()(url, {
         ...events,
         received(bytes) {
           const confirms = [...decodeFrames(bytes, 'server')].some(({ name }) => name === 'confirm')

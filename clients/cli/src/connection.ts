@@ -9,10 +9,13 @@ const CONNECT_TIMEOUT_MS = 5_000
  * for, and that is said too.
  */
 export async function connected(shell: Shell): Promise<Client> {
+  // Read now, so that a file that is not there is no server that is not there.
+  shell.tls?.()
   const client = await connect(shell.url, {
     name: `sluice-cli-${process.pid}`,
     connectTimeoutMs: CONNECT_TIMEOUT_MS,
     ...(shell.token === undefined ? {} : { token: shell.token }),
+    ...(shell.tls === undefined ? {} : { tls: shell.tls }),
   })
   client.addEventListener('reconnecting', ({ detail }) => {
     if (detail.attempt === 1) shell.talk.warn(`the connection is gone (${detail.error.message}); trying again`)

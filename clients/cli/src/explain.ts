@@ -3,6 +3,7 @@ import { exitCodeOf } from './batch.ts'
 import { INTERRUPTED, NOT_FOUND, NOT_REACHABLE, REFUSED, Stop, TIMED_OUT, UNEXPECTED } from './exit.ts'
 import { Interrupted } from './interrupt.ts'
 import type { Shell } from './io.ts'
+import { handshakeAdvice } from './tls.ts'
 
 /** What went wrong, in words for the person who typed the command, and the exit code for the script. */
 export interface Explanation {
@@ -23,7 +24,8 @@ export function explain(error: unknown, shell: Shell): Explanation {
 }
 
 function explainCode(error: SluiceError, shell: Shell): Explanation {
-  const advice = (ADVICE[error.code] ?? (() => []))(shell)
+  const handshake = handshakeAdvice(error.cause)
+  const advice = handshake === undefined ? (ADVICE[error.code] ?? (() => []))(shell) : [handshake]
   return { exitCode: EXIT_CODES[error.code] ?? REFUSED, message: error.message, next: advice }
 }
 

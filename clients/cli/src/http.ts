@@ -1,4 +1,8 @@
-import { ConnectionError, RefusedError } from '@sluice/client'
+import { type IncomingMessage, type OutgoingHttpHeaders, request, STATUS_CODES } from 'node:http'
+import { request as requestTls } from 'node:https'
+import { text as readText } from 'node:stream/consumers'
+import type { SecureContextOptions } from 'node:tls'
+import { ConnectionError, RefusedError, type TlsOptions } from '@sluice/client'
 import type { Shell } from './io.ts'
 
 const TIMEOUT_MS = 30_000
@@ -25,27 +29,52 @@ export async function ask(
   timeoutMs: number = TIMEOUT_MS,
 ): Promise<Document> {
   const url = new URL(path, shell.url.replace(/^ws/, 'http'))
-  const response = await fetch(url, {
-    method,
-    signal: AbortSignal.timeout(timeoutMs),
-    headers: {
-      ...(shell.token === undefined ? {} : { authorization: `Bearer ${shell.token}` }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  }).catch((error: Error) => {
-    throw new ConnectionError('unreachable', reasonOf(error), error)
+  const tls = shell.tls?.()
+  const given = body === undefined ? '' : JSON.stringify(body)
+  const headers = {
+    ...(shell.token === undefined ? {} : { authorization: `Bearer ${shell.token}` }),
+    ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(given) }),
+  }
+  const { status, text } = await exchange(url, { method, headers, timeoutMs, tls }, given).catch((error: Error) => {
+    throw new ConnectionError('unreachable', error.message, error)
   })
-  const text = await response.text()
   const document = (text === '' ? {} : JSON.parse(text)) as Document
-  if (response.ok) return document
+  if (status >= 200 && status < 300) return document
   const { code, detail, ...facts } = document
-  throw new RefusedError(String(code ?? response.status), String(detail ?? response.statusText), facts)
+  throw new RefusedError(String(code ?? status), String(detail ?? STATUS_CODES[status]), facts)
 }
 
-/** `fetch` says only that it failed; why is in the cause. */
-function reasonOf(error: Error): string {
-  return error.cause instanceof Error && error.cause.message !== '' ? error.cause.message : error.message
+interface Request {
+  readonly method: string
+  readonly headers: OutgoingHttpHeaders
+  readonly timeoutMs: number
+  readonly tls: TlsOptions | undefined
+}
+
+/** Not `fetch`: it takes no certificates. */
+function exchange(
+  url: URL,
+  { method, headers, timeoutMs, tls }: Request,
+  body: string,
+): Promise<{ readonly status: number; readonly text: string }> {
+  return new Promise((resolve, reject) => {
+    const options = { method, headers, signal: AbortSignal.timeout(timeoutMs), agent: false as const }
+    const answered = (response: IncomingMessage): void => {
+      readText(response).then(text => resolve({ status: response.statusCode ?? 0, text }), reject)
+    }
+    const asked =
+      url.protocol === 'https:'
+        ? requestTls(url, { ...options, ...(tls as SecureContextOptions), rejectUnauthorized: true }, answered)
+        : request(url, options, answered)
+    asked.on('error', error => reject(reasonOf(error)))
+    asked.end(body)
+  })
+}
+
+/** Of several addresses that were tried in vain, the error has no message of its own. */
+function reasonOf(error: Error): Error {
+  const [first] = error instanceof AggregateError ? error.errors : []
+  return error.message === '' && first instanceof Error ? first : error
 }
 
 export function queuePath(name: string): string {

@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import type { Readable, Writable } from 'node:stream'
+import type { TlsOptions } from '@sluice/client'
 import { INTERRUPTED, Stop, USAGE } from './exit.ts'
 import { type ProgressMode, Talk } from './talk.ts'
+import { tlsOf } from './tls.ts'
 
 /** Where a command reads and writes; the process's own streams unless a test brings others. */
 export interface Io {
@@ -19,6 +21,8 @@ export interface Shell {
   readonly io: Io
   readonly url: string
   readonly token: string | undefined
+  /** Reads the certificates that were named; absent: none were. Throws Stop for files that cannot be read. */
+  readonly tls: (() => TlsOptions) | undefined
   /** `--json`: documents for programs on stdout. */
   readonly json: boolean
   /** `--yes`: destructive commands do not ask. */
@@ -30,6 +34,9 @@ export interface CommonOptions {
   readonly url?: string
   readonly token?: string
   readonly tokenFile?: string
+  readonly ca?: string
+  readonly cert?: string
+  readonly key?: string
   readonly json?: boolean
   readonly yes?: boolean
   readonly progress?: ProgressMode
@@ -43,6 +50,7 @@ export function shellOf(io: Io, options: CommonOptions): Shell {
     io,
     url: options.url ?? (io.env['SLUICE_URL'] || DEFAULT_URL),
     token: undefined,
+    tls: tlsOf(options, io.env),
     json: options.json ?? false,
     yes: options.yes ?? false,
     talk: new Talk(io.stderr, { progress, color: hasColor(io.stderr, io.env) }),

@@ -23,6 +23,9 @@ export function programOf(io: Io, act: Act): Command {
     .option('--url <url>', `where the server is (default: $SLUICE_URL, else ${DEFAULT_URL})`)
     .option('--token <token>', 'who you are (default: $SLUICE_TOKEN)')
     .option('--token-file <file>', 'where it is written who you are (default: $SLUICE_TOKEN_FILE)')
+    .option('--ca <file>', 'CA of the server, in PEM, for https: and wss: (default: $SLUICE_CA, else those of Node)')
+    .option('--cert <file>', 'your certificate, where the server asks for one (default: $SLUICE_CERT)')
+    .option('--key <file>', 'its private key (default: $SLUICE_KEY)')
     .option('--json', 'documents for programs on stdout')
     .addOption(
       new Option('--progress <how>', 'a line of JSON a second on stderr, or nothing').choices(['json', 'none']),

@@ -7,7 +7,7 @@ import type { LinkStatus } from './link.ts'
 import type { ConnectOptions } from './options.ts'
 import { type BodyOptions, Queue } from './queue.ts'
 import { Session } from './session.ts'
-import { openSocket, socketUrl } from './socket.ts'
+import { socketFactory, socketUrl } from './socket.ts'
 import { realTimers } from './timers.ts'
 
 /**
@@ -45,7 +45,7 @@ export class Client extends EventTarget implements AsyncDisposable {
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS_DEFAULT,
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
       backoff: options.backoff ?? {},
-      socket: options.socket ?? openSocket,
+      socket: options.socket ?? socketFactory(options.tls),
       timers: options.timers ?? realTimers,
       random: options.random ?? Math.random,
     }

@@ -63,7 +63,7 @@ export type {
   UnconfirmedOptions,
 } from './options.ts'
 export { type BodyOptions, Queue, type QueueView } from './queue.ts'
-export type { Socket, SocketEvents, SocketFactory } from './socket.ts'
+export type { Pem, Socket, SocketEvents, SocketFactory, TlsOptions } from './socket.ts'
 export type { Subscription } from './subscription.ts'
 export type { Timers } from './timers.ts'
 export { Worker, type WorkerOptions, worker } from './worker.ts'

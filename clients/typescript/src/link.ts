@@ -210,8 +210,8 @@ export class Link {
       alive: () => {
         this.#signOfLife = true
       },
-      closed: why => {
-        fail(`${url}: ${why}`)
+      closed: (why, cause) => {
+        fail(`${url}: ${why}`, cause)
         if (this.status === 'closed') this.#closed.resolve()
       },
     })

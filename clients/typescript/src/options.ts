@@ -1,6 +1,6 @@
 import type { HeaderValue, MessageProperties } from '@sluice/protocol'
 import type { BackoffOptions } from './backoff.ts'
-import type { SocketFactory } from './socket.ts'
+import type { SocketFactory, TlsOptions } from './socket.ts'
 import type { Timers } from './timers.ts'
 
 export interface ConnectOptions {
@@ -25,6 +25,8 @@ export interface ConnectOptions {
   readonly connectTimeoutMs?: number
   /** Silence after which a sign of life is asked for, 5,000 … 120,000 ms. Default: the server's. */
   readonly heartbeatMs?: number
+  /** Certificates, in Node; a function is asked for each connection, so that renewed ones are used. Default: the CAs of Node. */
+  readonly tls?: TlsOptions | (() => TlsOptions)
   /** Opens the connection; default WebSocket. */
   readonly socket?: SocketFactory
   /** For tests. */

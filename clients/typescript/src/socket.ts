@@ -17,7 +17,8 @@ export interface SocketEvents {
   received(bytes: Uint8Array): void
   /** The other end answered a ping or sent one. */
   alive(): void
-  closed(reason: string): void
+  /** @param cause the error that ended it, if one did */
+  closed(reason: string, cause?: Error): void
 }
 
 /** Opens a connection. @throws (rejects) when the other end cannot be reached. */
@@ -26,9 +27,28 @@ export type SocketFactory = (url: string, events: SocketEvents) => Promise<Socke
 /** Largest WebSocket message taken, in bytes: above it any frame of a server, whose `message_max` may be 256 MiB. */
 const RECEIVED_BYTES_MAX = 320 * 1024 * 1024
 
-/** `ws` in Node (it can ping), else the platform's `WebSocket`. */
-export const openSocket: SocketFactory = (url, events) =>
-  isNode() ? openNodeSocket(url, events) : openBrowserSocket(url, events)
+/** PEM for `wss:` and `https:`; in Node only, for a browser has its own. */
+export interface TlsOptions {
+  /** CAs that the server's certificate may be of, instead of those that come with Node. */
+  readonly ca?: Pem | readonly Pem[]
+  /** Who we are, to a server that asks for it, with what is between it and the CA. */
+  readonly cert?: Pem
+  /** Its private key. */
+  readonly key?: Pem
+}
+
+export type Pem = string | Uint8Array
+
+/**
+ * Opens `ws` in Node (it can ping), else the platform's `WebSocket`.
+ *
+ * @param tls called for each connection, so that renewed certificates are used after a reconnect
+ */
+export function socketFactory(tls?: TlsOptions | (() => TlsOptions)): SocketFactory {
+  if (isNode()) return (url, events) => openNodeSocket(url, events, typeof tls === 'function' ? tls() : tls)
+  if (tls !== undefined) throw new TypeError('tls: a browser has its own certificates; the option is for Node')
+  return openBrowserSocket
+}
 
 /**
  * The address to open: `http:` and `https:` are taken as `ws:` and `wss:`, and the path is the server's own unless one is given.
@@ -46,10 +66,18 @@ function isNode(): boolean {
   return typeof process === 'object' && typeof process.versions?.node === 'string'
 }
 
-async function openNodeSocket(url: string, events: SocketEvents): Promise<Socket> {
+async function openNodeSocket(url: string, events: SocketEvents, tls: TlsOptions = {}): Promise<Socket> {
   // Not imported at the top: a browser's bundle must not contain it.
   const { WebSocket } = await import('ws')
-  const socket = new WebSocket(url, SUBPROTOCOL, { perMessageDeflate: false, maxPayload: RECEIVED_BYTES_MAX })
+  const socket = new WebSocket(url, SUBPROTOCOL, {
+    perMessageDeflate: false,
+    maxPayload: RECEIVED_BYTES_MAX,
+    ...(tls.ca === undefined ? {} : { ca: [tls.ca].flat().map(pemText) }),
+    ...(tls.cert === undefined ? {} : { cert: pemText(tls.cert) }),
+    ...(tls.key === undefined ? {} : { key: pemText(tls.key) }),
+    // Said, so that NODE_TLS_REJECT_UNAUTHORIZED cannot unsay it: a server that nobody has checked gets no token.
+    rejectUnauthorized: true,
+  })
   return new Promise((resolve, reject) => {
     let failure: Error | undefined
     socket.on('open', () =>
@@ -70,9 +98,13 @@ async function openNodeSocket(url: string, events: SocketEvents): Promise<Socket
     socket.on('close', (code, reason) => {
       const why = failure?.message || closeText(code, reason.toString())
       reject(failure ?? new Error(why))
-      events.closed(why)
+      events.closed(why, failure)
     })
   })
+}
+
+function pemText(pem: Pem): string {
+  return typeof pem === 'string' ? pem : new TextDecoder().decode(pem)
 }
 
 /** The little of the browser's `WebSocket` that is used here. */
