@@ -66,6 +66,9 @@ export const CONFIG: ServerConfig = {
   autoCreate: false,
   heartbeatMs: 20_000,
   connectionsMax: 1_000,
+  connectionsPerAddress: 1_000,
+  queuesMax: 10_000,
+  pullsMax: 10_000,
   queues: [],
 }
 

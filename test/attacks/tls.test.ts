@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { request } from 'node:https'
 import { connect as connectTcp } from 'node:net'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
 import { describe, expect, onTestFinished, test } from 'vitest'
@@ -197,5 +199,87 @@ describe('a server that asks for certificates', () => {
     onTestFinished(() => void socket.destroy())
     await once(socket, 'close')
     await until(() => victim.logged.some(({ facts }) => facts['reason'] === 'ERR_TLS_HANDSHAKE_TIMEOUT'))
+  })
+})
+
+describe('a server that asks for certificates and tokens', () => {
+  interface Shown {
+    readonly cert?: string
+    readonly key?: string
+    readonly token?: string
+    readonly body?: object
+  }
+
+  function asked(
+    { port }: Victim,
+    method: string,
+    path: string,
+    shown: Shown,
+  ): Promise<{ status: number; text: string }> {
+    const { cert, key, token, body } = shown
+    const headers = {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    }
+    const options = { host: '127.0.0.1', port, method, path, headers, agent: false as const, ca: ca.cert }
+    return new Promise((resolve, reject) => {
+      const sent = request({ ...options, ...(cert && { cert }), ...(key && { key }) }, response => {
+        let text = ''
+        response.on('data', chunk => {
+          text += chunk
+        })
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }))
+      })
+      sent.on('error', reject)
+      sent.end(body === undefined ? undefined : JSON.stringify(body))
+    })
+  }
+
+  async function start(): Promise<{ victim: Victim; admin: string; of: (name: string) => Issued }> {
+    const files = new PemFiles()
+    const { cert, key } = files.pair('server', ca.issue())
+    const victim = await startVictim({
+      auth: 'tokens',
+      tlsCert: cert,
+      tlsKey: key,
+      tlsClientCa: files.put('ca.pem', ca.cert),
+    })
+    const file = victim.logged.find(({ event }) => event === 'admin-token-written')?.facts['file']
+    const admin = readFileSync(String(file), 'utf8').trim()
+    return { victim, admin, of: name => ca.issue({ name, dns: [], ip: [] }) }
+  }
+
+  test('attack 28: a certificate is as good as the entry of its name, over every door; of no entry it is nobody', async () => {
+    const { victim, admin, of } = await start()
+    const [ann, bob] = [of('ann'), of('bob')]
+    const grants = [{ queue: 'q', rights: ['publish', 'admin'] }]
+    const made = await asked(victim, 'POST', '/v1/tokens', {
+      ...bob,
+      token: admin,
+      body: { name: 'ann', grants, has_secret: false },
+    })
+    expect(made).toMatchObject({ status: 201 })
+    expect(await asked(victim, 'PUT', '/v1/queues/q', { ...ann, body: {} })).toMatchObject({ status: 201 })
+    expect((await asked(victim, 'PUT', '/v1/queues/other', { ...ann, body: {} })).status).not.toBe(201)
+    expect((await asked(victim, 'GET', '/v1/queues/q', bob)).status).toBe(401)
+    // Who shows a token is judged by that alone.
+    expect((await asked(victim, 'GET', '/v1/queues/q', { ...ann, token: 'wrong' })).status).toBe(401)
+
+    const native = await Native.welcomed(victim.url, { cert: ann.cert, key: ann.key, ca: ca.cert })
+    native.send('request', { id: 1, method: 'queue', params: { name: 'q' } })
+    expect(await native.next('response')).toMatchObject({ refusal: null })
+    const stranger = new Native(victim.url, { cert: bob.cert, key: bob.key, ca: ca.cert })
+    await once(stranger.socket, 'open')
+    stranger.send('hello', { version: 1, name: 'ann', producer: '', token: '', heartbeatMs: 0 })
+    expect(await stranger.next('goodbye')).toMatchObject({ code: 'unauthenticated' })
+  })
+
+  test('attack 28: a certificate whose names are odd is nobody, whatever entries there are', async () => {
+    const { victim, admin, of } = await start()
+    const body = { name: 'ann', grants: [{ queue: '*', rights: ['browse'] }], has_secret: false }
+    expect((await asked(victim, 'POST', '/v1/tokens', { ...of('x'), token: admin, body })).status).toBe(201)
+    expect((await asked(victim, 'GET', '/v1/queues', of('ann'))).status).toBe(200)
+    for (const name of ['ann ', ' ann', 'Ann', 'ann\u0000', 'ann\u0000.evil.example', 'ann\nroot', '*', ''])
+      expect((await asked(victim, 'GET', '/v1/queues', of(name))).status, JSON.stringify(name)).toBe(401)
   })
 })
