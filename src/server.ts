@@ -56,7 +56,8 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
   const log = parts.log ?? jsonLog(line => process.stderr.write(line))
   const clock = parts.clock ?? realClock()
   const isAsking = config.auth === 'tokens'
-  if (checkExposure(config, isAsking)) log.warn('unauthenticated-network', { listen: config.listen.host })
+  if (checkExposure(config, isAsking || config.tlsClientCa !== undefined))
+    log.warn('unauthenticated-network', { listen: config.listen.host })
   // Before anything is opened: what is wrong with them needs no data folder to be told.
   const certificates = certificatesOf(config, log)
   const journal: Journal = config.memory
