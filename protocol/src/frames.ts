@@ -162,4 +162,6 @@ export const PUBLISH_FLAGS = {
   atomic: 2,
   /** Asks for dedupe by message id. */
   dedupe: 4,
+  /** No answer for what is kept, and no numbers: the frame's are 0. Of at-most-once queues only. Since version 3. */
+  unconfirmed: 8,
 } as const

@@ -119,6 +119,11 @@ export class Groups {
     return demoted
   }
 
+  /** What waits from this sequence number on, in order; nothing must change meanwhile. */
+  from(sequence: number): Iterable<Run> {
+    return this.#waiting.from({ first: sequence } as Run)
+  }
+
   /** Everything that waits, by sequence number. */
   [Symbol.iterator](): Iterator<Run> {
     return this.#waiting[Symbol.iterator]()

@@ -13,7 +13,11 @@ export type SettleHow =
   /** New deadline: now plus this. */
   | { readonly kind: 'extend'; readonly leaseMs: number }
 
-/** Deliveries of one subscription, by ranges of their numbers, and what becomes of them. */
+/**
+ * Deliveries of one subscription, by ranges of their numbers, and what becomes of them. A range with `first` 0 is
+ * everything up to `count` that is still held, and no more: what was lost meanwhile nobody has vouched for, also where a
+ * late ack of it would count (D7).
+ */
 export interface Settle {
   readonly deliveries: readonly { readonly first: number; readonly count: number }[]
   readonly how: SettleHow
@@ -64,6 +68,7 @@ export class Settling {
     { first, count }: { readonly first: number; readonly count: number },
     how: SettleHow,
   ): SettleResult[] {
+    if (first === 0) return this.#settleUpTo(turn, now, subscription, count, how)
     const results: SettleResult[] = []
     const end = first + count
     let at = first
@@ -84,6 +89,15 @@ export class Settling {
     }
     if (at < end) results.push(...this.#unheld(turn, now, subscription, at, end - at, how))
     return results
+  }
+
+  #settleUpTo(turn: Turn, now: Timestamp, subscription: Subscription, last: number, how: SettleHow): SettleResult[] {
+    return this.pieces(subscription, 1, last).map(held => {
+      const { delivery, isSpent } = held
+      const { count } = held.run
+      this.#settlePiece(turn, now, held, how)
+      return { first: delivery, count, result: isSpent ? 'already-settled' : DONE[how.kind] }
+    })
   }
 
   /** What a subscription holds of these deliveries, cut to them. */
@@ -184,8 +198,8 @@ export class Settling {
       queue.takeWaiting(waiting)
       return waiting
     }
-    for (const run of queue.delayed)
-      if (isIn(run, sequence)) return queue.delayed.takePart(run, sequence - run.first, 1)
+    const delayed = queue.delayed.find(sequence)
+    if (delayed !== undefined) return queue.delayed.takePart(delayed, sequence - delayed.first, 1)
     const held = this.leaseOf(sequence)
     if (held === undefined) return undefined
     queue.loseLease(turn, held)
@@ -198,7 +212,8 @@ export class Settling {
       const run = ready.find(sequence) ?? groups.find(sequence)
       if (run !== undefined) return run
     }
-    for (const run of this.#queue.delayed) if (isIn(run, sequence)) return run
+    const delayed = this.#queue.delayed.find(sequence)
+    if (delayed !== undefined) return delayed
     for (const { run, isSpent } of this.#queue.heldRuns()) if (!isSpent && isIn(run, sequence)) return run
     return undefined
   }

@@ -179,8 +179,11 @@ export function holdouts(
     } as const
     add(run, sequence => ({ sequence, ...common }))
   }
-  for (const run of queue.delayed) {
+  let delayed = 0
+  for (const run of queue.delayed.from(page.after + 1)) {
     if (run.batch !== batch) continue
+    if (delayed >= page.limit) break
+    delayed += run.count
     const common = {
       state: 'delayed',
       reason: run.delivered ? 'retrying' : 'delayed',

@@ -3,15 +3,30 @@ import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
 import type { Run } from '../core/run.ts'
 import { type BarrierView, holdouts, type QueueView, viewBarrier, viewGathering, viewQueue } from '../core/snapshot.ts'
-import type { Held } from '../core/subscription.ts'
 import type { Engine } from './engine.ts'
 import { compile, isRefusal, Subject } from './expressions.ts'
-import type { BarrierName, BrowseCommand, DeadLetterChoice, Holdout, MessageView } from './peer.ts'
+import type {
+  BarrierName,
+  BarriersCommand,
+  BarriersPage,
+  BrowseCommand,
+  DeadLetterChoice,
+  Holdout,
+  MessageView,
+  PageCommand,
+} from './peer.ts'
+import { type Place, placesAfter } from './places.ts'
 
 /** Most messages of one page. */
 const PAGE_MAX = 1_000
-/** Messages that one page looks at: a filter that matches little gives a short page, and where to go on. */
-const LOOK_MAX = 20_000
+/** Bytes of messages that end a page, if the command does not say. */
+const PAGE_BYTES: number = 8 * 1024 * 1024
+/** What one page may cost, so that it holds nobody up (R9): a message passed over counts 1, one that a filter looks at 10. */
+const WORK_MAX = 20_000
+const FILTER_WORK = 10
+/** A page ends after so long, once it has done a little: filters and reading back may take their time. */
+const PAGE_MS = 10
+const WORK_MIN = 100
 
 interface Page {
   readonly messages: readonly MessageView[]
@@ -19,12 +34,24 @@ interface Page {
   readonly next?: Sequence
 }
 
+/** Which messages of a queue, and from where on. */
 interface Choice {
-  readonly runs: Iterable<{ readonly run: Run; readonly held: Held | undefined; readonly state: MessageView['state'] }>
-  readonly filter: string | undefined
-  readonly after: Sequence
-  readonly limit: number
+  readonly state?: MessageView['state'] | undefined
+  readonly belongs?: (run: Run) => boolean
+  readonly filter?: string | undefined
+  readonly after?: Sequence | undefined
+  readonly below?: Sequence
 }
+
+/** Ends a page. */
+interface Budget {
+  work: number
+  isOver(): boolean
+}
+
+/** What a barrier costs in a list, about, and each batch that it has closed on its way and each party that is named. */
+const BARRIER_BYTES = 256
+const NAMES_MAX = 100
 
 /** What can be seen of queues, barriers and messages. Nothing is changed by looking. */
 export class Inspection {
@@ -44,17 +71,32 @@ export class Inspection {
     return isRefusal(queue) ? queue : viewQueue(queue, this.#engine.clock.now())
   }
 
-  barriers(name: string): readonly BarrierView[] | Refusal {
+  barriers({
+    queue: name,
+    state,
+    bodies,
+    after = 0,
+    limit,
+    bytesMax = PAGE_BYTES,
+  }: BarriersCommand): BarriersPage | Refusal {
     const queue = this.#engine.find(name)
     if (isRefusal(queue)) return queue
     const now = this.#engine.clock.now()
-    const released = [...queue.barriers.records()].map(({ record }) => viewBarrier(queue, record, now))
-    const waiting = [...queue.barriers.waiting()].map(barrier => viewBarrier(queue, barrier, now))
-    return [
-      ...released,
-      ...waiting,
-      ...[...queue.barriers.gathering()].map(gathering => viewGathering(queue, gathering, now)),
-    ]
+    const places = barriersAfter(queue, after, state)
+    const barriers: BarrierView[] = []
+    let bytes = 0
+    for (const { sequence, view } of places) {
+      if (barriers.length >= Math.min(limit, PAGE_MAX) || bytes >= bytesMax) {
+        const next = barriers.at(-1)?.sequence ?? sequence - 1
+        return { barriers, next }
+      }
+      const barrier = view(now)
+      barriers.push(barrier)
+      const names = (barrier.parties ?? barrier.record?.parties)?.arrived.length ?? 0
+      bytes += BARRIER_BYTES * (1 + (barrier.record?.batches?.length ?? 0) + Math.min(names, NAMES_MAX))
+      if (bodies === true) bytes += barrier.record?.bytes.length ?? 0
+    }
+    return { barriers }
   }
 
   barrier(name: string, barrierName: BarrierName): BarrierView | Refusal {
@@ -89,18 +131,15 @@ export class Inspection {
 
   browse(command: BrowseCommand): Page | Refusal {
     const queue = this.#engine.find(command.queue)
-    if (isRefusal(queue)) return queue
-    const { state, filter, after = 0, limit } = command
-    return this.#page(queue, { runs: placesOf(queue, state), filter, after, limit })
+    return isRefusal(queue) ? queue : this.#page(queue, command, command)
   }
 
-  deadLetters(choice: DeadLetterChoice & { readonly after?: Sequence; readonly limit: number }): Page | Refusal {
+  deadLetters(choice: DeadLetterChoice & PageCommand): Page | Refusal {
     const found = this.deadLettersOf(choice)
     if (isRefusal(found)) return found
     const { from, belongs } = found
     if (from === undefined) return { messages: [] }
-    const runs = [...placesOf(from, undefined)].filter(({ run }) => belongs(run))
-    return this.#page(from, { runs, filter: choice.filter, after: choice.after ?? 0, limit: choice.limit })
+    return this.#page(from, { belongs, filter: choice.filter, after: choice.after }, choice)
   }
 
   /** The queue that holds the dead letters of another one, and which of them are meant. */
@@ -121,26 +160,29 @@ export class Inspection {
     }
   }
 
-  /** Sequence numbers of the dead letters meant, oldest first. */
-  deadSequences(
-    choice: DeadLetterChoice,
-  ): { readonly from: Queue; readonly sequences: readonly Sequence[] } | Refusal | undefined {
-    const found = this.deadLettersOf(choice)
-    if (isRefusal(found)) return found
-    const { from, belongs } = found
-    if (from === undefined) return undefined
-    const matches = this.#matcher(from, choice.filter)
-    if (isRefusal(matches)) return matches
+  /**
+   * Sequence numbers of dead letters, oldest first: at most `limit` of those that `choice` means, behind `after`, as many
+   * as one step may look for.
+   */
+  someOf(
+    queue: Queue,
+    choice: Choice & { readonly limit: number },
+  ): { readonly sequences: readonly Sequence[]; readonly next?: Sequence } | Refusal {
     const sequences: Sequence[] = []
-    for (const run of from.runs()) {
-      if (!belongs(run)) continue
-      for (let k = 0; k < run.count; k += 1) if (matches(run.first + k)) sequences.push(run.first + k)
-    }
-    return { from, sequences: sequences.sort((a, b) => a - b) }
+    const next = this.#walk(
+      queue,
+      choice,
+      () => sequences.length === choice.limit,
+      sequence => {
+        sequences.push(sequence)
+      },
+    )
+    if (isRefusal(next)) return next
+    return next === undefined ? { sequences } : { sequences, next }
   }
 
   #matcher(queue: Queue, text: string | undefined): ((sequence: Sequence) => boolean) | Refusal {
-    if (text === undefined || text === '') return () => true
+    if (text === undefined || text === '') return EVERY
     const filter = compile(text, 'subscription')
     if (isRefusal(filter)) return filter
     const subject = new Subject()
@@ -150,32 +192,59 @@ export class Inspection {
     }
   }
 
-  #page(queue: Queue, { runs, filter, after, limit }: Choice): Page | Refusal {
-    const matches = this.#matcher(queue, filter)
-    if (isRefusal(matches)) return matches
-    const places = [...runs]
-      .filter(({ run }) => run.first + run.count > after + 1)
-      .sort((a, b) => a.run.first - b.run.first)
+  #page(queue: Queue, choice: Choice, { limit, bytesMax = PAGE_BYTES }: PageCommand): Page | Refusal {
     const messages: MessageView[] = []
-    let looked = 0
-    for (const place of places) {
-      const from = Math.max(place.run.first, after + 1)
-      for (let sequence = from; sequence < place.run.first + place.run.count; sequence += 1) {
-        if (messages.length === Math.min(limit, PAGE_MAX) || looked === LOOK_MAX)
-          return { messages, next: sequence - 1 }
-        looked += 1
-        const view = matches(sequence) ? this.#view(queue, sequence, place) : undefined
-        if (view !== undefined) messages.push(view)
-      }
-    }
-    return { messages }
+    const countMax = Math.min(limit, PAGE_MAX)
+    let bytes = 0
+    const isFull = () => messages.length >= countMax || bytes >= bytesMax
+    const next = this.#walk(queue, choice, isFull, (sequence, place) => {
+      const view = this.#view(queue, sequence, place)
+      if (view === undefined) return
+      messages.push(view)
+      bytes += view.bytes.length
+    })
+    if (isRefusal(next)) return next
+    return next === undefined ? { messages } : { messages, next }
   }
 
-  #view(
+  /** Goes from message to message until it is told to stop, or has done enough for now. @returns where to go on */
+  #walk(
     queue: Queue,
-    sequence: Sequence,
-    { run, held, state }: { run: Run; held: Held | undefined; state: MessageView['state'] },
-  ): MessageView | undefined {
+    { state, belongs, filter, after = 0, below = Number.POSITIVE_INFINITY }: Choice,
+    isFull: () => boolean,
+    found: (sequence: Sequence, place: Place) => void,
+  ): Sequence | Refusal | undefined {
+    const matches = this.#matcher(queue, filter)
+    if (isRefusal(matches)) return matches
+    const budget = this.#budget()
+    const work = matches === EVERY ? 1 : FILTER_WORK
+    for (const place of placesAfter(queue, after, state)) {
+      const { first, count } = place.run
+      if (first >= below) return undefined
+      const isMeant = belongs?.(place.run) ?? true
+      const end = Math.min(first + count, below)
+      if (!isMeant) budget.work += 1
+      for (let sequence = Math.max(first, after + 1); isMeant && sequence < end; sequence += 1) {
+        if (isFull() || budget.isOver()) return sequence - 1
+        budget.work += work
+        if (matches(sequence)) found(sequence, place)
+      }
+      if (!isMeant && budget.isOver()) return end - 1
+    }
+    return undefined
+  }
+
+  #budget(): Budget {
+    const { clock } = this.#engine
+    const startedAt = clock.now()
+    const budget = {
+      work: 0,
+      isOver: () => budget.work >= WORK_MAX || (budget.work >= WORK_MIN && clock.now() - startedAt >= PAGE_MS),
+    }
+    return budget
+  }
+
+  #view(queue: Queue, sequence: Sequence, { run, held, state }: Place): MessageView | undefined {
     const { bodies, clock } = this.#engine
     const [bytes] = bodies.records(queue.id, sequence, 1) ?? []
     if (bytes === undefined) return undefined
@@ -197,20 +266,29 @@ export class Inspection {
   }
 }
 
-function* placesOf(
+/** Barriers behind `after`, by sequence number; of one that gathers that is the last party's. */
+function barriersAfter(
   queue: Queue,
-  state: MessageView['state'] | undefined,
-): Generator<{ run: Run; held: Held | undefined; state: MessageView['state'] }> {
-  if (state === undefined || state === 'ready') {
-    for (const batch of queue.batches) {
-      for (const run of batch.ready) yield { run, held: undefined, state: 'ready' }
-      for (const run of batch.groups) yield { run, held: undefined, state: 'ready' }
-    }
+  after: Sequence,
+  state: BarrierView['state'] | undefined,
+): readonly { readonly sequence: Sequence; view(now: number): BarrierView }[] {
+  const found: { sequence: Sequence; view(now: number): BarrierView }[] = []
+  const add = (sequence: Sequence, view: (now: number) => BarrierView) => {
+    if (sequence > after) found.push({ sequence, view })
   }
-  if (state === undefined || state === 'delayed')
-    for (const run of queue.delayed) yield { run, held: undefined, state: 'delayed' }
-  if (state !== undefined && state !== 'leased') return
-  for (const held of queue.heldRuns()) if (!held.isSpent) yield { run: held.run, held, state: 'leased' }
+  const { barriers } = queue
+  if (state === undefined || state === 'released')
+    for (const { record } of barriers.records()) add(record.sequence, now => viewBarrier(queue, record, now))
+  if (state === undefined || state === 'waiting')
+    for (const barrier of barriers.waiting()) add(barrier.sequence, now => viewBarrier(queue, barrier, now))
+  if (state === undefined || state === 'gathering')
+    for (const one of barriers.gathering())
+      add(one.arrivals.at(-1)?.sequence ?? 0, now => viewGathering(queue, one, now))
+  return found.sort((a, b) => a.sequence - b.sequence)
+}
+
+function EVERY(): boolean {
+  return true
 }
 
 export function noSuchBarrier(queue: string, barrier: string): Refusal {

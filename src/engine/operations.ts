@@ -112,18 +112,25 @@ export class Operations {
     act: (from: Queue, sequences: readonly Sequence[]) => number,
     answered: Answered<number>,
   ): void {
-    const found = this.#inspection.deadSequences(choice)
-    if (found === undefined || isRefusal(found)) {
-      this.#answer(() => answered(found ?? 0))
+    const found = this.#inspection.deadLettersOf(choice)
+    if (isRefusal(found) || found.from === undefined) {
+      this.#answer(() => answered(isRefusal(found) ? found : 0))
       return
     }
-    const { from, sequences } = found
-    let at = 0
+    const { from, belongs } = found
+    const below = from.nextSequence
+    let after = 0
     let count = 0
     const step = () => {
-      count += act(from, sequences.slice(at, at + STEP))
-      at += STEP
-      if (at < sequences.length) this.#engine.later(step)
+      const isThere = this.#engine.broker.queue(from.name) === from
+      const some = this.#inspection.someOf(from, { belongs, filter: choice.filter, after, below, limit: STEP })
+      if (!isThere || isRefusal(some)) {
+        this.#answer(() => answered(isRefusal(some) ? some : count))
+        return
+      }
+      if (some.sequences.length > 0) count += act(from, some.sequences)
+      after = some.next ?? below
+      if (after < below) this.#engine.later(step)
       else this.#answer(() => answered(count))
     }
     step()

@@ -11,6 +11,8 @@ import { Inspection } from './inspection.ts'
 import { Operations } from './operations.ts'
 import type {
   BarrierName,
+  BarriersCommand,
+  BarriersPage,
   BatchRest,
   BrowseCommand,
   DeadLetterChoice,
@@ -18,6 +20,7 @@ import type {
   Holdout,
   MessageView,
   Outbox,
+  PageCommand,
   Peer,
   PeerIdentity,
   PublishCommand,
@@ -85,12 +88,14 @@ export class Party implements Peer {
 
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {
+  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void, kept?: () => void): void {
     const answers = this.#refusal() ?? this.#publishing.publish(command)
     if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
     else if (isRefusal(answers)) this.#soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
+    else if (command.confirm === 'none') this.#soon(() => answered(answers.filter(answer => 'refusal' in answer)))
     else if (command.confirm === 'accepted' && answers.every(isEarly)) this.#soon(() => answered(answers))
     else this.#answer(() => answered(answers))
+    if (kept !== undefined) this.#answer(kept)
   }
 
   publishAtomic(
@@ -373,13 +378,13 @@ export class Party implements Peer {
   }
 
   deadLetters(
-    choice: DeadLetterChoice & { readonly after?: Sequence; readonly limit: number },
+    choice: DeadLetterChoice & PageCommand,
   ): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal {
     return this.#inspection.deadLetters(choice)
   }
 
-  barriers(name: string): readonly BarrierView[] | Refusal {
-    return this.#inspection.barriers(name)
+  barriers(command: BarriersCommand): BarriersPage | Refusal {
+    return this.#inspection.barriers(command)
   }
 
   barrier(name: string, barrierName: BarrierName): BarrierView | Refusal {

@@ -53,8 +53,11 @@ export interface Messages {
 }
 
 export interface PublishCommand extends Messages {
-  /** Default `durable`. With `none` the answer is not called for what is accepted. */
-  readonly confirm?: 'durable' | 'accepted'
+  /**
+   * Default `durable`. `none`, on at-most-once queues alone: answered soon, with what was refused and nothing else, which
+   * may be nothing. Such a publish has no number.
+   */
+  readonly confirm?: 'durable' | 'accepted' | 'none'
   /** Kept whole or not at all. */
   readonly atomic?: boolean
   /** Asks for dedupe by message id; refused `no-dedupe-window` on a queue that has no window. */
@@ -128,6 +131,7 @@ export interface Outbox {
 
 export interface SettleCommand {
   readonly subscription: SubscriptionId
+  /** A range with `first` 0: everything up to delivery `count` that is still held (A3). An ack that carries messages has none. */
   readonly deliveries: readonly Range[]
   readonly how: SettleHow
   /** Carried by an ack: settled and published in one commit or not at all (A4). */
@@ -196,13 +200,33 @@ export interface MessageView {
   readonly bytes: Uint8Array
 }
 
-export interface BrowseCommand {
-  readonly queue: string
-  readonly state?: 'ready' | 'leased' | 'delayed'
-  readonly filter?: string
+/** Which part of a list. A page can be short, or empty, and yet not the last: it has `next` then. */
+export interface PageCommand {
   readonly after?: Sequence
   /** At most 1,000. */
   readonly limit: number
+  /** Bytes of messages with which a page ends; default 8 MiB. One message always fits. */
+  readonly bytesMax?: number
+}
+
+export interface BrowseCommand extends PageCommand {
+  readonly queue: string
+  readonly state?: 'ready' | 'leased' | 'delayed'
+  readonly filter?: string
+}
+
+export interface BarriersCommand extends PageCommand {
+  readonly queue: string
+  readonly state?: BarrierView['state']
+  /** Whether the bodies of released ones are looked at; then they count as bytes of the page. */
+  readonly bodies?: boolean
+}
+
+/** By sequence number. */
+export interface BarriersPage {
+  readonly barriers: readonly BarrierView[]
+  /** Where to go on; absent when this was the last page. */
+  readonly next?: Sequence
 }
 
 /** Which dead letters of a queue: all, or those that match, or those of one batch. */
@@ -223,8 +247,12 @@ export interface DeadLetterChoice {
 export interface Peer {
   readonly id: number
   readonly name: string
-  /** Called once for each range of answers; all messages of the command get exactly one answer. */
-  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void
+  /**
+   * Called once; all messages of the command get exactly one answer, but for `confirm: 'none'`.
+   *
+   * @param kept called once when all of it is on disk or refused: what was not answered must still not pile up
+   */
+  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void, kept?: () => void): void
   /**
    * Messages for several queues, kept whole or not at all (P4): at most 10,000 messages and 16 MiB. With a producer each
    * part has its number. Answers part by part, in order; if one message is refused, all are, with that refusal.
@@ -269,7 +297,7 @@ export interface Peer {
   ): void
   /** Dead letters that came from this queue, in its dead-letter queue. */
   deadLetters(
-    choice: DeadLetterChoice & { readonly after?: Sequence; readonly limit: number },
+    choice: DeadLetterChoice & PageCommand,
   ): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal
   /** Back to their origin with a new sequence number, in their batch while its barrier waits (B16). */
   requeueDeadLetters(
@@ -294,7 +322,7 @@ export interface Peer {
   deleteQueue(name: string, answered: (answer: Refusal | undefined) => void): void
   queues(): readonly QueueView[]
   queue(name: string): QueueView | Refusal
-  barriers(queue: string): readonly BarrierView[] | Refusal
+  barriers(command: BarriersCommand): BarriersPage | Refusal
   barrier(queue: string, name: BarrierName): BarrierView | Refusal
   holdouts(
     queue: string,

@@ -26,6 +26,7 @@ export class Publishing {
   publish(command: PublishCommand): PublishAnswer[] | Refusal | string {
     const queue = this.#engine.findOrCreate(command.queue)
     if (isRefusal(queue)) return queue
+    if (command.confirm === 'none' && queue.options.semantics !== 'at-most-once') return mustConfirm(queue)
     const producer = this.#producer
     const { number } = command
     const repeated =
@@ -116,4 +117,12 @@ function without({ messages, bytes, isShared }: Room, pieces: readonly Incoming[
     bytes: bytes - runs.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0),
     isShared,
   }
+}
+
+/** Where a message must not be lost, nobody may publish without hearing of it (P1). */
+function mustConfirm({ name }: Queue): Refusal {
+  return refuse(
+    'invalid-request',
+    `queue "${name}" is at-least-once: its publishes are confirmed, use confirm "accepted" or "durable"`,
+  )
 }

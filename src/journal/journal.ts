@@ -24,7 +24,7 @@ export class JournalFailure extends Error {
  * Keeps facts in the order of their turns; driven by the engine alone.
  *
  * Everything appended while a commit is under way, of all connections and queues, becomes durable together with the
- * next one. At most one commit is in flight.
+ * next one, or where that is much with the next few, in the order of the turns. At most one commit is in flight.
  */
 export interface Journal {
   /**

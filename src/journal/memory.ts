@@ -10,6 +10,8 @@ export interface MemoryJournalOptions {
   readonly memoryMax?: number
   /** Nothing is committed before one of the methods below says so. Otherwise all of a tick is, at its end. */
   readonly manual?: boolean
+  /** As of any journal over a table; default 10,000. */
+  readonly commitRowsMax?: number
 }
 
 /**
@@ -57,6 +59,7 @@ class JournalInMemory implements MemoryJournal {
       table,
       memoryMax: options.memoryMax ?? MEMORY_MAX,
       commitDeadlineMs: COMMIT_DEADLINE_MS,
+      ...(options.commitRowsMax === undefined ? {} : { commitRowsMax: options.commitRowsMax }),
       later: options.manual ? begin => (this.#begin = begin) : setImmediate,
     })
     this.#journal.onCommitted(upTo => (this.#pending = this.#pending.filter(({ turn }) => turn > upTo)))

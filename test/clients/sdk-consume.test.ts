@@ -208,6 +208,66 @@ describe('settling', () => {
     await expect(result).rejects.toMatchObject({ code: 'connection-lost', retryable: true })
   })
 
+  test('A3: ack({ upTo }) settles all that was handed out before, behind what was settled otherwise', async () => {
+    const { connection, deliveries, subscription } = await consuming()
+    connection.deliver(subscription, 1, [1, 2, 3, 4])
+    const messages = []
+    for (let k = 0; k < 4; k += 1) messages.push(await messageFrom(deliveries))
+    const [first, second, third, fourth] = messages as [Message, Message, Message, Message]
+    await second.nack()
+    await third.ack({ upTo: true })
+    expect([first.isSettled, fourth.isSettled]).toEqual([true, false])
+    await first.nack()
+    expect(settlesOf(connection)).toEqual([])
+    await quiet()
+    expect(settlesOf(connection)).toEqual([
+      { how: 'nack', ...plain, deliveries: [{ first: 2, count: 1 }] },
+      { how: 'ack', ...plain, deliveries: [{ first: 0, count: 3 }] },
+    ])
+    const result = fourth.ack({ upTo: true, durable: true })
+    await quiet()
+    const { request, deliveries: ranges } = connection.all('settle').at(-1)!
+    expect(ranges).toEqual([{ first: 0, count: 4 }])
+    connection.settled(request, 'acked', 4)
+    expect(await result).toBe('acked')
+  })
+
+  test('A3: a server that does not know "everything up to" is told each delivery', async () => {
+    const server = new FakeServer()
+    server.welcome = { ...server.welcome, version: 2 }
+    const { connection, deliveries, subscription } = await consuming(server)
+    connection.deliver(subscription, 1, [1, 2, 3])
+    const messages = [await messageFrom(deliveries), await messageFrom(deliveries), await messageFrom(deliveries)]
+    await messages[0]!.release()
+    await messages[2]!.ack({ upTo: true })
+    await quiet()
+    expect(settlesOf(connection).find(({ how }) => how === 'ack')?.deliveries).toEqual([{ first: 2, count: 2 }])
+  })
+
+  test('A3: after a reconnect the number of a delivery means another one, and "up to" it settles nothing', async () => {
+    const { server, connection, deliveries, subscription, lost } = await consuming()
+    connection.deliver(subscription, 1, [1, 2])
+    const old = [await messageFrom(deliveries), await messageFrom(deliveries)]
+    const next = await server.reconnect(connection)
+    next.deliver(subscription, 1, [1, 2])
+    const [first] = [await messageFrom(deliveries), await messageFrom(deliveries)]
+    await old[1]!.ack({ upTo: true })
+    expect(await old[0]!.ack({ upTo: true, durable: true })).toBe('lease-lost')
+    await quiet()
+    expect(next.all('settle')).toEqual([])
+    expect(first?.isSettled).toBe(false)
+    expect(lost.length).toBeGreaterThan(2)
+  })
+
+  test('A4: an ack that carries messages cannot be "up to"', async () => {
+    const { connection, deliveries, subscription } = await consuming()
+    connection.deliver(subscription, 1, [1])
+    const options = { upTo: true, publish: [{ queue: 'r', body: 1 }] }
+    const message = await messageFrom(deliveries)
+    await expect(message.ack(options)).rejects.toMatchObject({ code: 'invalid-request' })
+    expect(message.isSettled).toBe(false)
+  })
+
   test('A4: ack({ publish }) brings its messages in one frame and resolves once acked', async () => {
     const { client, connection, deliveries, subscription } = await consuming()
     connection.deliver(subscription, 1, [1])

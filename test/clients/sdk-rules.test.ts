@@ -74,6 +74,63 @@ describe('publishing, on the real engine', () => {
   })
 })
 
+describe('lists of barriers, on the real engine', () => {
+  test('B10: barriers are listed in pages, by state, with bodies only if they are asked for', async () => {
+    await using server = await memoryServer({ clock: 'virtual' })
+    await using client = await server.connect()
+    const queue = client.queue('q')
+    await queue.declare()
+    for (const name of ['a', 'b', 'c']) await queue.barrier({ name, body: { is: name } })
+    const page = await queue.barriers({ limit: 2 })
+    expect(page).toMatchObject({ barriers: [{ name: 'a', record: { outcome: 'clean' } }, { name: 'b' }], next: 2 })
+    expect(page.barriers[0]!.record!.body).toBe(undefined)
+    const rest = await queue.barriers({ after: 2, state: 'released', bodies: true })
+    expect(rest.barriers.map(({ record }) => record!.body)).toEqual([{ is: 'c' }])
+    expect(rest.next).toBe(undefined)
+    expect((await queue.barriers({ state: 'waiting' })).barriers).toEqual([])
+  })
+})
+
+describe('settling, on the real engine', () => {
+  test('A2: an operator releases, dead-letters and deletes one message, whoever has it', async () => {
+    await using server = await memoryServer({ clock: 'virtual' })
+    await using client = await server.connect()
+    const queue = client.queue<number>('q')
+    await queue.declare()
+    await Promise.all([1, 2, 3, 4].map(body => queue.publish(body)))
+    const lost: unknown[] = []
+    client.addEventListener('lease-lost', event => lost.push(event.detail.sequence))
+    const deliveries = queue.consume({ barriers: false, prefetch: 2 })
+    const held = [await messageOf(deliveries.next()), await messageOf(deliveries.next())]
+    expect(await queue.message(2).deadLetter()).toBe(true)
+    expect(await queue.message(4).delete()).toBe(true)
+    expect(await queue.message(4).delete()).toBe(false)
+    expect(await queue.message(4).release()).toBe(false)
+    expect(await queue.message(1).release()).toBe(true)
+    expect(held.map(({ isSettled }) => isSettled)).toEqual([true, true])
+    expect(lost).toEqual([2, 1])
+    expect((await queue.dead.list()).messages.map(({ body, origin }) => [body, origin?.reason])).toEqual([
+      [2, 'rejected'],
+    ])
+    await expect(client.queue('missing').message(1).delete()).rejects.toMatchObject({ code: 'no-such-queue' })
+  })
+
+  test('A3: one number acks everything handed out before that is still held', async () => {
+    await using server = await memoryServer({ clock: 'virtual' })
+    await using client = await server.connect()
+    const queue = client.queue<number>('q')
+    await queue.declare()
+    await Promise.all([1, 2, 3, 4].map(body => queue.publish(body)))
+    const deliveries = queue.consume({ barriers: false })
+    const messages: Message[] = []
+    while (messages.length < 4) messages.push(await messageOf(deliveries.next()))
+    await messages[1]!.reject('no')
+    expect(await messages[2]!.ack({ upTo: true, durable: true })).toBe('acked')
+    expect(await queue.show()).toMatchObject({ leased: 1, ackedTotal: 2 })
+    expect((await queue.dead.list()).messages.map(({ body }) => body)).toEqual([2])
+  })
+})
+
 describe('a confirm that is lost, on the real engine', () => {
   /** Cuts the connection, once, instead of handing over the first confirm that comes over it. */
   function losingOneConfirm(): SocketFactory {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { DEFAULT_OPTIONS } from '../../src/core/options.ts'
+import type { SettleHow } from '../../src/core/settling.ts'
 import { scenario } from '../support/scenario.ts'
 
 test('A1: an ack ends the message, and another one of the same delivery changes nothing', () => {
@@ -134,6 +135,59 @@ test('A3: deliveries are numbered from 1 in each subscription, and ranges name t
   settle(2, 2).gives('keep m2 m3 acked', '2+2 acked')
   settle(1, 5).gives('keep m1 acked', 'keep m4 m5 acked', '1+1 acked', '2+2 already-settled', '4+2 acked')
   settle(5, 1_000_000_000).gives('5+1 already-settled', '6+999999999 unknown')
+})
+
+test('A3: everything up to a delivery is what of it is still held', () => {
+  const orders = scenario()
+  orders.subscribe('ann')
+  orders.publish('m1', 'm2', 'm3', 'm4', 'm5')
+  const upTo = (count: number, how: SettleHow) =>
+    orders.outcome((turn, now) =>
+      orders.broker
+        .settle(
+          turn,
+          now,
+          orders.queue,
+          [{ subscription: orders.consumers.get('ann')!, deliveries: [{ first: 0, count }] }],
+          how,
+        )
+        .results.flat()
+        .map(result => `${result.first}+${result.count} ${result.result}`),
+    )
+  orders.ack('ann', 'm2')
+  upTo(3, { kind: 'ack' }).gives('keep m1 acked', 'keep m3 acked', '1+1 acked', '3+1 acked')
+  upTo(3, { kind: 'ack' }).gives()
+  upTo(1_000_000, { kind: 'reject' }).gives(
+    'keep queue orders.dead',
+    'keep m4 moved to orders.dead: rejected',
+    'keep m5 moved to orders.dead: rejected',
+    '4+2 rejected',
+  )
+})
+
+test('A3, D7: "everything up to" vouches for no delivery whose lease was lost, also under acks = any', () => {
+  const orders = scenario({ acks: 'any', leaseMs: 1000 })
+  orders.subscribe('ann')
+  orders.publish('m1')
+  orders.subscribe('bob')
+  orders.at('1s').tick()
+  orders.publish('m2')
+  const before = orders.queue.ackedTotal
+  orders
+    .outcome((turn, now) =>
+      orders.broker
+        .settle(
+          turn,
+          now,
+          orders.queue,
+          [{ subscription: orders.consumers.get('ann')!, deliveries: [{ first: 0, count: 1 }] }],
+          { kind: 'ack' },
+        )
+        .results.flat()
+        .map(({ result }) => result),
+    )
+    .gives()
+  expect(orders.queue.ackedTotal).toBe(before)
 })
 
 test('A4: an ack and what it carries are one turn', () => {

@@ -6,11 +6,11 @@ import { journalModel } from './model.ts'
 import { AT, enqueued, OpenJournal, settled } from './support.ts'
 
 /** Memory has no data without a journal: each start goes on from the crash of the one before. */
-function memoryData(): Data {
+function memoryData(small: { readonly commitRowsMax?: number } = {}): Data {
   let last: MemoryJournal | undefined
   return {
     open: async options => {
-      last = last ? last.crash() : memoryJournal(options ?? {})
+      last = last ? last.crash() : memoryJournal({ ...options, ...small })
       return last
     },
     crash: async (_: Journal) => {},
@@ -18,9 +18,14 @@ function memoryData(): Data {
   }
 }
 
+describe('memory, with commits of two rows', () => {
+  journalConformance(() => memoryData({ commitRowsMax: 2 }))
+  journalModel(() => memoryData({ commitRowsMax: 2 }), 300)
+})
+
 describe('memory', () => {
-  journalConformance(memoryData)
-  journalModel(memoryData, 300)
+  journalConformance(() => memoryData())
+  journalModel(() => memoryData(), 300)
 
   test('nothing is committed by hand before it is said so', async () => {
     const journal = memoryJournal({ manual: true })

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { decodeRow } from '../../src/journal/table/row-codec.ts'
 import type { Table, Write } from '../../src/journal/table/table.ts'
 import { TableJournal } from '../../src/journal/table/table-journal.ts'
 import { enqueued, OpenJournal, settled } from './support.ts'
@@ -34,13 +35,18 @@ class SlowTable implements Table {
 }
 
 /** A restored journal over such a table; `tick` ends a tick. */
-async function opened(commitDeadlineMs = 1e6): Promise<{ table: SlowTable; journal: OpenJournal; tick: () => void }> {
+async function opened(
+  commitDeadlineMs = 1e6,
+  commitRowsMax = 10_000,
+): Promise<{ table: SlowTable; journal: OpenJournal; tick: () => void }> {
   const table = new SlowTable()
   let commit: (() => void) | undefined
   const later = (next: () => void): void => {
     commit = next
   }
-  const restoring = OpenJournal.restore(new TableJournal({ table, memoryMax: 1e6, commitDeadlineMs, later }))
+  const restoring = OpenJournal.restore(
+    new TableJournal({ table, memoryMax: 1e6, commitDeadlineMs, commitRowsMax, later }),
+  )
   table.answer()
   const journal = await restoring
   table.writes.length = 0
@@ -53,6 +59,38 @@ async function opened(commitDeadlineMs = 1e6): Promise<{ table: SlowTable; journ
 }
 
 describe('the commit loop', () => {
+  test('R9, P4: what gathers while a commit is written goes in commits of a bounded size, whole turns in their order', async () => {
+    const { table, journal, tick } = await opened(1e6, 3)
+    const rows = (count: number) =>
+      Array.from({ length: count }, (_, queue) => enqueued(queue + 1, journal.turn * 100 + 1, 1))
+    journal.append(...rows(1))
+    tick()
+    for (const count of [2, 2, 2, 7, 1]) journal.append(...rows(count))
+    const sizes = []
+    for (let k = 0; k < 4; k += 1) {
+      sizes.push(table.writes.at(-1)!.length)
+      table.answer()
+      tick()
+    }
+    expect(sizes).toEqual([1, 4, 9, 1])
+    expect(journal.told).toEqual([1, 3, 5, 6])
+  })
+
+  test('a message that comes back twice within commits not written yet keeps both attempts', async () => {
+    const { table, journal, tick } = await opened(1e6, 1)
+    const returned = (first: number) => ({ kind: 'returned', queue: 1, first, count: 1, attempts: first }) as const
+    journal.append(enqueued(1, 1, 3))
+    tick()
+    table.answer()
+    for (const sequence of [1, 2]) journal.append(returned(sequence))
+    tick()
+    expect(table.writes.length).toBe(2)
+    table.answer()
+    tick()
+    const [row] = table.writes.at(-1)!
+    expect(decodeRow(row!.key, row!.value).note).toHaveLength(2)
+  })
+
   test('one commit is in flight, and what comes meanwhile goes with the next', async () => {
     const { table, journal, tick } = await opened()
     journal.append(enqueued(1, 1, 1))

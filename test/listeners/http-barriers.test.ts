@@ -57,6 +57,21 @@ test('B1: a barrier is also published among the messages, marked by its header o
   ])
 })
 
+test('a list of barriers comes in pages, by state, and with bodies only if they are asked for', async () => {
+  const http = await startWith({})
+  for (const name of ['a', 'b', 'c']) await publish(http, `name=${name}`, `"${name}"`)
+  await fill(http, 'Q', '1')
+  await publish(http, 'name=d', '"d"')
+  const list = async (query: string) => (await http.call('GET', `${BARRIERS}?${query}`)).json
+  const first = await list('limit=2')
+  expect(first).toMatchObject({ barriers: [{ name: 'a', outcome: 'clean' }, { name: 'b' }], next: 2 })
+  expect(first.barriers[0].body).toBeUndefined()
+  expect(await list('after=2&bodies=true')).toMatchObject({ barriers: [{ name: 'c', body: '"c"' }, { name: 'd' }] })
+  expect((await list('state=waiting')).barriers.map(({ name }: { name: string }) => name)).toEqual(['d'])
+  for (const query of ['state=dead', 'limit=0', 'bodies=1', 'aftre=1'])
+    expect(await http.call('GET', `${BARRIERS}?${query}`), query).toMatchObject({ status: 400 })
+})
+
 test('P8: more waiting barriers than barriers_max are refused too-many-barriers', async () => {
   const http = await startWith({ barriers_max: 1 }, '1')
   await publish(http, 'name=one')

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { virtualClock } from '../../src/engine/clock.ts'
-import { FakeEngine, type Http, record, startHttp, startWithEngine } from './http-support.ts'
+import { FakeEngine, type Http, startHttp, startWithEngine } from './http-support.ts'
 
 /*
  * What operators do to queues and messages, by HTTP and with the real engine.
@@ -150,26 +150,6 @@ test('a browse is refused for a queue, a state, a filter or a limit that cannot 
   for (const query of ['state=dead', 'limit=0', 'limit=1001', 'after=-1', 'aftre=1', 'filter=']) {
     expect(await http.call('GET', `/v1/queues/Q/messages?${query}`), query).toMatchObject({ status: 400 })
   }
-})
-
-test('a page of large messages ends early, and says where to go on', async () => {
-  const engine = new FakeEngine()
-  const http = await startHttp(engine)
-  const large = (sequence: number, bytes: number) => ({
-    sequence,
-    batch: 0,
-    state: 'ready' as const,
-    attempts: 0,
-    redelivered: false,
-    publishedAt: 0,
-    bytes: record(Buffer.alloc(bytes, 'x')),
-  })
-  engine.onBrowse = () => ({ messages: [large(1, 9 * 2 ** 20), large(2, 9 * 2 ** 20), large(3, 1)] })
-  const first = await http.call('GET', '/v1/queues/Q/messages')
-  expect([sequences(first), first.json.next]).toEqual([[1], 1])
-  engine.onBrowse = () => ({ messages: [large(1, 20 * 2 ** 20)], next: 5 })
-  const single = await http.call('GET', '/v1/queues/Q/messages')
-  expect([sequences(single), single.json.next]).toEqual([[1], 5])
 })
 
 // ── one message ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -278,3 +278,16 @@ test('P5: dedupe of lines reaches the engine only when it is asked for', async (
   await publishAll(http, [{ body: 'a', message_id: 'x' }], '?dedupe=false')
   expect(engine.publishes.map(({ dedupe }) => dedupe)).toEqual([true, false])
 })
+
+test('P1: ?confirm=none on an at-most-once queue is 202 before the disk, and refused on others', async () => {
+  const http = await startWithEngine()
+  await http.send('PUT', '/v1/queues/once', { semantics: 'at-most-once' })
+  await http.send('PUT', '/v1/queues/strict', {})
+  const publish = (queue: string) => http.call('POST', `/v1/queues/${queue}/messages?confirm=none`, { body: '1' })
+  expect(await publish('once')).toMatchObject({ status: 202, json: {} })
+  expect((await http.call('GET', '/v1/queues/once')).json).toMatchObject({ published_total: 1 })
+  expect(await publish('strict')).toMatchObject({ status: 400, json: { code: 'invalid-request' } })
+  expect(await publish('missing')).toMatchObject({ status: 404, json: { code: 'no-such-queue' } })
+  const lines = { headers: { 'content-type': 'application/x-ndjson' }, body: '1' }
+  expect((await http.call('POST', '/v1/queues/once/messages?confirm=none', lines)).status).toBe(400)
+})

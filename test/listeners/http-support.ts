@@ -188,9 +188,9 @@ class FakePeer implements Peer {
   queue(name: string): QueueView | Refusal {
     return this.#engine.onQueue(name)
   }
-  barriers(): readonly BarrierView[] {
+  barriers(): { barriers: readonly BarrierView[] } {
     const view = this.#engine.onBarrier('eof')
-    return 'code' in view ? [] : [view]
+    return { barriers: 'code' in view ? [] : [view] }
   }
   barrier(_: string, name: string): BarrierView | Refusal {
     return this.#engine.onBarrier(name)

@@ -63,6 +63,18 @@ describe('an atomic publish', () => {
     ])
   })
 
+  test('over a connection of version 1, which has none, is a protocol error', () => {
+    const bench = new Bench()
+    bench.receive(frame('hello', { ...HELLO, version: 1 }))
+    bench.frames()
+    bench.receive(atomic(part('a'), part('b')))
+    expect(bench.only('goodbye')).toMatchObject({
+      code: 'protocol-error',
+      detail: 'publishAtomic is of version 2, version 1 is spoken here',
+    })
+    expect(bench.peer.calls).toEqual([['close']])
+  })
+
   test.each([
     ['no part', [], 'each queue has one part'],
     ['two parts for one queue', [part('a'), part('a', 2)], 'each queue has one part'],

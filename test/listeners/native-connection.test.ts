@@ -1,4 +1,4 @@
-import { HELLO_DEADLINE_MS, MESSAGE_FRAMES_MAX, SUBSCRIPTIONS_MAX } from '@sluice/protocol'
+import { HELLO_DEADLINE_MS, MESSAGE_FRAMES_MAX, PROTOCOL_VERSION, SUBSCRIPTIONS_MAX } from '@sluice/protocol'
 import { describe, expect, test } from 'vitest'
 import { fromHex } from '../protocol/samples.ts'
 import { Bench, brief, frame, HELLO, message, publish, RECORD, settle, subscribe } from './native-support.ts'
@@ -9,7 +9,7 @@ describe('hello', () => {
   test('a hello is answered by a welcome with what the server allows', () => {
     const bench = new Bench()
     bench.receive(frame('hello', HELLO))
-    expect(brief(bench.frames())).toEqual(['welcome(1 3 20000 4194304 1048576 10000 test)'])
+    expect(brief(bench.frames())).toEqual(['welcome(3 3 20000 4194304 1048576 10000 test)'])
     expect(bench.peer.identity).toEqual({ name: 'ann', producer: 'a'.repeat(32) })
   })
 
@@ -34,13 +34,16 @@ describe('hello', () => {
   test('a client that is newer is answered in the version that the server speaks', () => {
     const bench = new Bench()
     bench.receive(frame('hello', { ...HELLO, version: 9 }))
-    expect(bench.only('welcome').version).toBe(2)
+    expect(bench.only('welcome').version).toBe(PROTOCOL_VERSION)
   })
 
   test('a version too old is refused with the versions that are spoken', () => {
     const bench = new Bench()
     bench.receive(frame('hello', { ...HELLO, version: 0 }))
-    expect(bench.only('goodbye')).toMatchObject({ code: 'unsupported-version', facts: { oldest: 1, newest: 2 } })
+    expect(bench.only('goodbye')).toMatchObject({
+      code: 'unsupported-version',
+      facts: { oldest: 1, newest: PROTOCOL_VERSION },
+    })
     expect(bench.closedWith).toEqual([1002, 'unsupported-version'])
   })
 
@@ -90,7 +93,14 @@ describe('whatever is wrong in what a client sends ends its connection with prot
     ['a publish of more than a frame may hold', publish({ count: 10_001 }), /publish.count: 10001/],
     ['a publish with an unknown flag', publish({ flags: 8 }), /publish.flags: 8/],
     ['a settle of no deliveries in a range', settle({ deliveries: [{ first: 1, count: 0 }] }), /is no range/],
-    ['a settle of delivery 0', settle({ deliveries: [{ first: 0, count: 1 }] }), /is no range/],
+    [
+      'an ack that carries messages up to a delivery',
+      settle({
+        deliveries: [{ first: 0, count: 1 }],
+        publish: [{ queue: 'r', count: 1, messages: new Uint8Array(4) }],
+      }),
+      /settle\.publish: an ack that carries messages names/,
+    ],
     ['a range beyond all numbers', settle({ deliveries: [{ first: 2 ** 52, count: 2 ** 52 }] }), /is no range/],
     ['an extend by nothing', settle({ how: 'extend' }), /an extend needs a lease/],
     [

@@ -6,6 +6,7 @@ import {
   type FrameInputs,
   type FrameName,
   type Frames,
+  PROTOCOL_VERSION,
   type ServerFrameName,
 } from '@sluice/protocol'
 import type {
@@ -24,7 +25,7 @@ import { NativeConnection, type NativeConnectionOptions } from '../../src/listen
 import type { NativeClock } from '../../src/listeners/native/outgoing.ts'
 
 export const HELLO: FrameInputs['hello'] = {
-  version: 1,
+  version: PROTOCOL_VERSION,
   name: 'ann',
   producer: 'a'.repeat(32),
   token: '',
@@ -134,7 +135,11 @@ export class FakePeer {
   readonly identity: PeerIdentity
   readonly outbox: Outbox
   readonly calls: unknown[][] = []
-  readonly published: { command: PublishCommand; answered: (answers: readonly PublishAnswer[]) => void }[] = []
+  readonly published: {
+    command: PublishCommand
+    answered: (answers: readonly PublishAnswer[]) => void
+    kept?: () => void
+  }[] = []
   readonly atomic: {
     parts: readonly PublishCommand[]
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void
@@ -151,9 +156,9 @@ export class FakePeer {
     this.outbox = outbox
   }
 
-  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {
+  publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void, kept?: () => void): void {
     this.calls.push(['publish', command.queue, command.number, command.count])
-    this.published.push({ command, answered })
+    this.published.push({ command, answered, ...(kept === undefined ? {} : { kept }) })
   }
 
   publishAtomic(...[parts, answered]: Parameters<Peer['publishAtomic']>): void {

@@ -39,6 +39,15 @@ interface PageOptions {
   readonly limit: number
 }
 
+interface ListOptions {
+  readonly state?: string
+  readonly after?: number
+  readonly bodies?: boolean
+}
+
+/** Barriers asked for at once. */
+const PAGE = 500
+
 export const RESTS = ['carry', 'dead-letter', 'drop'] as const
 
 export function barrierCommand(act: Act): Command {
@@ -49,7 +58,10 @@ export function barrierCommand(act: Act): Command {
     .command('list')
     .description('Lists the barriers that wait, and those released whose record is kept.')
     .argument('<queue>')
-    .action(act((shell, [queue]) => list(shell, queue!)))
+    .addOption(new Option('--state <state>', 'only those in this state').choices(['gathering', 'waiting', 'released']))
+    .option('--after <sequence>', 'only those behind this one', readWhole(0))
+    .option('--bodies', 'with their bodies, as JSON (--json)')
+    .action(act<ListOptions>((shell, [queue], options) => list(shell, queue!, options)))
   const command = (name: string, description: string) =>
     barrier.command(name).description(description).argument('<queue>').argument('<barrier>', 'its name, or @sequence')
   command('show', 'Shows how far its batch is, or how it ended.').action(
@@ -81,8 +93,15 @@ function durationText(text: string): string {
   return text
 }
 
-async function list(shell: Shell, queue: string): Promise<number> {
-  const { barriers } = (await ask(shell, 'GET', `${queuePath(queue)}/barriers`)) as { barriers: readonly Barrier[] }
+async function list(shell: Shell, queue: string, { state, after, bodies }: ListOptions): Promise<number> {
+  const barriers: Barrier[] = []
+  for (let next = after, isMore = true; isMore; ) {
+    const path = withQuery(`${queuePath(queue)}/barriers`, { state, after: next, limit: PAGE, bodies })
+    const page = (await ask(shell, 'GET', path)) as unknown as { barriers: readonly Barrier[]; next?: number }
+    barriers.push(...page.barriers)
+    next = page.next
+    isMore = next !== undefined
+  }
   if (shell.json) await printJson(shell, barriers)
   else if (barriers.length > 0 || !shell.io.stdout.isTTY) {
     const head = [

@@ -1,4 +1,4 @@
-import type { BarrierOptions, PublishOptions, Queue } from '@sluice/client'
+import type { BarrierOptions, PublishOptions, Queue, UnconfirmedOptions } from '@sluice/client'
 import { Argument, Command, Option } from 'commander'
 import { accountOf, refusedSome, sayInterrupted, saySent, sendingStep } from './account.ts'
 import type { Act } from './act.ts'
@@ -33,6 +33,7 @@ interface Options {
   readonly delay?: number
   readonly ttl?: number
   readonly chunk: number
+  readonly confirm?: 'durable' | 'accepted' | 'none'
 }
 
 /** How long an interrupted command waits for the answers that are on their way. */
@@ -62,6 +63,12 @@ export function publishCommand(act: Act): Command {
     .option('--priority <number>', 'higher goes first, on a queue with priorities', readNumber)
     .option('--delay <duration>', 'keep out of sight for this long', readDuration)
     .option('--ttl <duration>', 'expire after this long', readDuration)
+    .addOption(
+      new Option(
+        '--confirm <when>',
+        'when a message counts as published: on disk, on its way there, or (at-most-once queues) unsaid',
+      ).choices(['durable', 'accepted', 'none']),
+    )
     .option('--chunk <count>', 'messages sent together', readWhole(1), 500)
     .addHelpText('after', EXAMPLES)
     .action(act<Options>((shell, [queue, body], options) => publish(shell, queue!, body, options)))
@@ -88,7 +95,12 @@ async function publish(shell: Shell, name: string, body: string | undefined, opt
   const sender = new Sender(queue, propertiesOf(options), options.chunk)
   const startedMs = performance.now()
 
+  client.addEventListener('warning', ({ detail: { code, count = 0, detail } }) => {
+    if (code === 'publish-refused') sender.refuseLate(count, detail)
+  })
   if (source !== undefined) await sendAll(shell, source, sender, interrupt.signal)
+  // Nobody says what became of them, but what was refused is heard by then.
+  if (options.confirm === 'none' && !interrupt.signal.aborted) await client.flush()
   if (interrupt.signal.aborted) return sayInterrupted(shell, sender, options.barrier !== undefined)
   const account = { queue: name, ...accountOf(sender, performance.now() - startedMs) }
   if (sender.refusedCount > 0) return refusedSome(shell, sender, account, options.barrier !== undefined)
@@ -140,8 +152,9 @@ async function sourceOf(shell: Shell, body: string | undefined, options: Options
   return options.file === undefined ? undefined : await linesOf(options.file, shell.io.stdin, options.idField)
 }
 
-function propertiesOf(options: Options): PublishOptions {
-  return {
+function propertiesOf(options: Options): PublishOptions | UnconfirmedOptions {
+  const { confirm } = options
+  const properties = {
     ...(options.header === undefined ? {} : { headers: options.header }),
     ...(options.group === undefined ? {} : { group: options.group }),
     ...(options.priority === undefined ? {} : { priority: options.priority }),
@@ -149,6 +162,7 @@ function propertiesOf(options: Options): PublishOptions {
     ...(options.ttl === undefined ? {} : { ttlMs: options.ttl }),
     ...(options.idField === undefined && !options.dedupe ? {} : { dedupe: true }),
   }
+  return confirm === undefined ? properties : ({ ...properties, confirm } as PublishOptions | UnconfirmedOptions)
 }
 
 function barrierOptionsOf(options: Options): BarrierOptions {

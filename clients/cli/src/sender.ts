@@ -1,4 +1,4 @@
-import { type PublishOptions, type Queue, SluiceError } from '@sluice/client'
+import { type PublishOptions, type Queue, SluiceError, type UnconfirmedOptions } from '@sluice/client'
 
 /** A message on its way out, and where it stood. */
 export interface Outgoing {
@@ -41,7 +41,7 @@ export class Sender {
   lastSequence: number | undefined
 
   readonly #queue: Queue<Uint8Array>
-  readonly #options: PublishOptions
+  readonly #options: PublishOptions | UnconfirmedOptions
   readonly #window: number
   #inFlight = 0
   #inFlightBytes = 0
@@ -50,7 +50,7 @@ export class Sender {
   #failure: { readonly error: unknown } | undefined
   #changed: (() => void) | undefined
 
-  constructor(queue: Queue<Uint8Array>, options: PublishOptions, chunk: number) {
+  constructor(queue: Queue<Uint8Array>, options: PublishOptions | UnconfirmedOptions, chunk: number) {
     this.#queue = queue
     this.#options = options
     this.#window = chunk * WINDOW_CHUNKS
@@ -68,6 +68,13 @@ export class Sender {
     this.#inFlight += 1
     this.#inFlightBytes += message.body.length
     void this.#publish(message)
+  }
+
+  /** Messages that were sent without a confirm were refused after all. */
+  refuseLate(count: number, detail: string): void {
+    this.accepted -= count
+    this.refusedCount += count - 1
+    this.refuse({ code: 'publish-refused', detail })
   }
 
   /** Sends no more, and waits for the answers that are on their way no longer than this. */
@@ -95,8 +102,10 @@ export class Sender {
     try {
       const { messageId } = message
       const options = messageId === undefined ? this.#options : { ...this.#options, messageId }
-      const { sequence, duplicate } = await this.#queue.publish(message.body, options)
+      const published = await this.#queue.publish(message.body, options)
       this.accepted += 1
+      if (published === undefined) return this.#answered(message)
+      const { sequence, duplicate } = published
       if (duplicate) this.duplicates += 1
       this.firstSequence = Math.min(sequence, this.firstSequence ?? sequence)
       this.lastSequence = Math.max(sequence, this.lastSequence ?? sequence)
@@ -107,6 +116,10 @@ export class Sender {
         this.#failure ??= { error }
       }
     }
+    this.#answered(message)
+  }
+
+  #answered(message: Outgoing): void {
     this.#inFlight -= 1
     this.#inFlightBytes -= message.body.length
     this.#wake()

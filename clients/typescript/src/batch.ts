@@ -106,6 +106,23 @@ export interface BatchView<T = unknown> {
   readonly record?: BatchRecord<T>
 }
 
+/** Which barriers of a queue; default all. */
+export interface BarriersOptions {
+  readonly state?: 'gathering' | 'waiting' | 'released'
+  /** Those behind this sequence number. */
+  readonly after?: number
+  /** At most 1,000, default 100. */
+  readonly limit?: number
+  /** With the bodies and headers of released ones; else they look as if they had none. Default false. */
+  readonly bodies?: boolean
+}
+
+/** Barriers by sequence number. `next`: there are more, behind this one; give it back as `after`. */
+export interface BarriersPage<T = unknown> {
+  readonly barriers: readonly BatchView<T>[]
+  readonly next?: number
+}
+
 /** A message that holds a batch, and why. */
 export interface Holdout {
   readonly sequence: number
@@ -297,6 +314,9 @@ export class BatchHandle<T = unknown> {
   }
 }
 
+/** In a list that leaves bodies out. */
+const NO_MESSAGE = { body: new Uint8Array(0) }
+
 /** A barrier as it comes over the wire. */
 export function batchView<T>(value: ValueMap, codec: Codec<T>): BatchView<T> {
   const { record, parties, progress, name, ...rest } = value
@@ -316,7 +336,8 @@ export function batchView<T>(value: ValueMap, codec: Codec<T>): BatchView<T> {
 /** A record as it comes over the wire; its message record is in `body`, or given beside it. */
 export function batchRecord<T>(value: Value, codec: Codec<T>, message?: Uint8Array): BatchRecord<T> {
   const { body, stats, parties, batches, ...rest } = value as ValueMap
-  const record = bodyOf(decodeMessage(message ?? (body as Uint8Array)), codec)
+  const bytes = message ?? (body as Uint8Array | undefined)
+  const record = bodyOf(bytes === undefined ? NO_MESSAGE : decodeMessage(bytes), codec)
   return Object.defineProperties(
     {
       ...(toCamelCase(rest) as unknown as BatchRecord<T>),

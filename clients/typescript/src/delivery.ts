@@ -1,7 +1,7 @@
 import { decodeMessageProperties, type MessageCursor, type MessageProperties } from '@sluice/protocol'
 import type { BatchRecord } from './batch.ts'
 import type { Codec } from './codecs.ts'
-import { PermanentError, SluiceError } from './errors.ts'
+import { PermanentError, RefusedError, SluiceError } from './errors.ts'
 import type { Headers, PublishOptions } from './options.ts'
 
 /** What an ack came to: `lease-lost` means that the message was, or will be, given to another consumer. */
@@ -62,6 +62,7 @@ export interface Holder {
   readonly queue: string
   ack(message: Message): void
   ackDurably(message: Message): Promise<AckResult>
+  ackThrough(message: Message, isDurable: boolean): Promise<AckResult> | undefined
   ackAndPublish(message: Message, outgoing: readonly Outgoing[]): Promise<AckResult>
   nack(message: Message, valueMs: number): void
   release(message: Message): void
@@ -211,10 +212,19 @@ export class Message<T = unknown> {
    *   and the message is still held; `connection-lost`, it is unknown whether it happened and is never tried again
    */
   ack(options: { readonly publish: readonly Outgoing[] }): Promise<'acked'>
+  /** Done, and with it every message handed out before it by this subscription that is not settled yet. */
+  ack(options: { readonly upTo: true }): Promise<void>
+  /** The same, once the commit says so. @throws (rejects) `connection-lost`: it is unknown whether it happened */
+  ack(options: { readonly upTo: true; readonly durable: true }): Promise<AckResult>
   /** Done, once the commit says so. @throws (rejects) `connection-lost`: it is unknown whether it happened */
   ack(options: { readonly durable: true }): Promise<AckResult>
-  ack(options?: { readonly durable?: boolean; readonly publish?: readonly Outgoing[] }): Promise<unknown> {
-    if (options?.publish) return this.#ackAndPublish(options.publish)
+  ack(options?: {
+    readonly durable?: boolean
+    readonly upTo?: boolean
+    readonly publish?: readonly Outgoing[]
+  }): Promise<unknown> {
+    if (options?.publish) return this.#ackAndPublish(options.publish, options.upTo === true)
+    if (options?.upTo) return this.#ackUpTo(options.durable === true)
     if (options?.durable) return this.#ackDurably()
     if (this.#settle()) this.#holder.ack(this)
     return ON_ITS_WAY
@@ -262,7 +272,14 @@ export class Message<T = unknown> {
     return this.state === 'lost' ? 'lease-lost' : 'already-settled'
   }
 
-  async #ackAndPublish(outgoing: readonly Outgoing[]): Promise<'acked'> {
+  async #ackUpTo(isDurable: boolean): Promise<AckResult | undefined> {
+    // Of another connection the numbers mean other messages.
+    if (!this.#settle()) return this.state === 'lost' ? 'lease-lost' : 'already-settled'
+    return this.#holder.ackThrough(this, isDurable)
+  }
+
+  async #ackAndPublish(outgoing: readonly Outgoing[], isUpTo: boolean): Promise<'acked'> {
+    if (isUpTo) throw new RefusedError('invalid-request', 'an ack that carries messages names one delivery (A4)')
     if (this.state === 'lost') this.#holder.late(this)
     const result = this.state === 'held' ? await this.#holder.ackAndPublish(this, outgoing) : this.state
     if (result === 'acked') return result

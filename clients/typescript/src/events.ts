@@ -21,13 +21,16 @@ export interface ClientEvents {
 /**
  * - `publishing-held`: the server grants no credit now, for the reason in `detail`; publishes wait.
  * - `invalid-message`: a message did not fit the queue's schema and was rejected.
+ * - `publish-refused`: messages that were published without a confirm were refused.
  * - `handler-failed`: a worker's handler threw; the message was nacked or rejected.
  */
 export interface Warning {
-  readonly code: 'publishing-held' | 'invalid-message' | 'handler-failed'
+  readonly code: 'publishing-held' | 'invalid-message' | 'publish-refused' | 'handler-failed'
   readonly detail: string
   readonly queue?: string
   readonly sequence?: number
+  /** How many messages. */
+  readonly count?: number
   readonly error?: unknown
 }
 

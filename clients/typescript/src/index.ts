@@ -2,6 +2,8 @@ export type { AtomicMessage } from './atomic.ts'
 export type { BackoffOptions } from './backoff.ts'
 export {
   type BarrierOutcome,
+  type BarriersOptions,
+  type BarriersPage,
   BatchHandle,
   type BatchParties,
   type BatchParty,
@@ -48,6 +50,7 @@ export {
 export { ClientEvent, type ClientEvents, type Warning } from './events.ts'
 export type { Published } from './lane.ts'
 export type { LinkStatus } from './link.ts'
+export { MessageHandle } from './one-message.ts'
 export type {
   BarrierOptions,
   ConnectOptions,
@@ -57,6 +60,7 @@ export type {
   PublishOptions,
   QueueOptions,
   QueueUpdate,
+  UnconfirmedOptions,
 } from './options.ts'
 export { type BodyOptions, Queue, type QueueView } from './queue.ts'
 export type { Socket, SocketEvents, SocketFactory } from './socket.ts'

@@ -5,6 +5,7 @@ import {
   type Frames,
   type MessageProperties,
   ProtocolError,
+  PUBLISH_FLAGS,
   type PublishPart,
 } from '@sluice/protocol'
 import type { Atomic } from './atomic.ts'
@@ -22,7 +23,8 @@ export interface Published {
 
 /** One who waits for the answer to a publish. One may wait for many. */
 export interface PublishWaiter {
-  resolve(published: Published): void
+  /** Without a place where no confirm was asked for. */
+  resolve(published: Published | undefined): void
   reject(error: Error): void
 }
 
@@ -139,10 +141,10 @@ export class Lane {
     return promise
   }
 
-  /** Notes that a message could not be published, for the next barrier. @returns the error to tell */
-  refuse(error: unknown): Error {
+  /** Notes that messages could not be published, for the next barrier. @returns the error to tell */
+  refuse(error: unknown, count = 1): Error {
     const refusal = asRefusal(error)
-    this.#refused += 1
+    this.#refused += count
     this.#refusal ??= refusal
     return refusal
   }
@@ -171,7 +173,8 @@ export class Lane {
       frame.atomic.send(this.#publisher.link)
       return false
     }
-    this.#publisher.link.write('publish', this.take(frame))
+    if (isUnconfirmed(frame)) this.#pass(frame)
+    else this.#publisher.link.write('publish', this.take(frame))
     return this.#frames.length > this.#sent
   }
 
@@ -181,7 +184,20 @@ export class Lane {
    */
   isNext(frame: Frame): boolean {
     if (this.#frames[this.#sent] !== frame || frame.admit !== undefined) return false
+    if (isUnconfirmed(frame)) return true
     return this.#sent === 0 || (this.#isThere && this.#frames[this.#sent - 1]!.atomic === undefined)
+  }
+
+  /** Sends the next frame and is done with it: it has no number, gets no answer, and is not sent again. */
+  #pass(frame: Frame): void {
+    this.#frames.splice(this.#sent, 1)
+    this.#publisher.passed(frame)
+    const { flags, count } = frame
+    const fields = { queue: this.queue, number: 0, answeredUpTo: 0, flags, count, messages: frame.messages! }
+    this.#publisher.link.write('publish', fields)
+    for (const waiter of frame.waiters) waiter?.resolve(undefined)
+    for (const done of frame.done) done()
+    this.advance()
   }
 
   /** Gives the next frame its number, and counts it as sent. */
@@ -318,6 +334,10 @@ export class Lane {
     const detail = `${refused} publishes to ${this.queue} before this barrier were refused, the first: ${cause?.message}`
     return new SluiceError('batch-incomplete', detail, { facts: { refused, code }, cause })
   }
+}
+
+function isUnconfirmed({ flags }: Frame): boolean {
+  return (flags & PUBLISH_FLAGS.unconfirmed) !== 0
 }
 
 export function newFrame(flags: number): Frame {

@@ -43,6 +43,11 @@ export interface PublishOptions extends Omit<MessageProperties, 'barrier'> {
   readonly confirm?: 'durable' | 'accepted'
 }
 
+/** On at-most-once queues only: resolves when the message is sent, and nobody says what became of it. A refusal is a `warning`. */
+export interface UnconfirmedOptions extends Omit<PublishOptions, 'confirm'> {
+  readonly confirm: 'none'
+}
+
 export interface PublishManyOptions<T> {
   /** Most messages in one frame, and how often progress is told, 1 … 10,000. Default 500. */
   readonly chunk?: number
@@ -54,7 +59,7 @@ export interface PublishManyOptions<T> {
     readonly refused: number
   }) => void
   /** Properties of each message. */
-  readonly options?: (body: T, index: number) => PublishOptions | undefined
+  readonly options?: (body: T, index: number) => PublishOptions | UnconfirmedOptions | undefined
   /**
    * Called for each message that was refused, and the others go on. Without it the first refusal stops the taking and the
    * promise rejects with it once all that was taken is answered.

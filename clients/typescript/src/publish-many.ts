@@ -1,6 +1,6 @@
 import { RefusedError } from './errors.ts'
 import type { PublishWaiter } from './lane.ts'
-import type { PublishManyOptions, PublishOptions } from './options.ts'
+import type { PublishManyOptions, PublishOptions, UnconfirmedOptions } from './options.ts'
 import type { Publisher } from './publisher.ts'
 import { deferred } from './timers.ts'
 
@@ -9,7 +9,7 @@ const CHUNK = 500
 /** How a queue publishes one body: sets it on its way, or promises to once its schema is done with it. */
 export type AddOne<T> = (
   body: T,
-  options: PublishOptions | undefined,
+  options: PublishOptions | UnconfirmedOptions | undefined,
   waiter: PublishWaiter,
   chunk: number,
 ) => void | Promise<void>

@@ -128,11 +128,21 @@ export class Publisher {
     this.#sentBytes += frame.bytes
   }
 
+  /** Sent, and done with: it used credit, which comes back without an answer. */
+  passed(frame: Frame): void {
+    this.#spent += frame.bytes
+    this.#letGo(frame)
+  }
+
   answered(frame: Frame): void {
     this.#sentMessages -= frame.count
     this.#sentBytes -= frame.bytes
-    this.held(-frame.count, -frame.bytes)
     if (this.#ready.size > 0) this.link.schedule()
+    this.#letGo(frame)
+  }
+
+  #letGo(frame: Frame): void {
+    this.held(-frame.count, -frame.bytes)
     if (this.#roomWaiters.length > 0 && this.#hasRoom()) this.#wakeRoom()
   }
 

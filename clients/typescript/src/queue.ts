@@ -1,9 +1,11 @@
 import { type MessageProperties, PUBLISH_FLAGS, toSnakeCase, type ValueMap } from '@sluice/protocol'
-import { BatchHandle, type BatchProgress, type BatchView, batchView } from './batch.ts'
+import { type BarriersOptions, type BarriersPage, BatchHandle, type BatchProgress, batchView } from './batch.ts'
 import { type BrowseOptions, DeadLetters, type MessagePage, messagePage } from './browsing.ts'
 import { type Codec, type CodecName, codecOf, issuesText, type SchemaResult, type StandardSchema } from './codecs.ts'
 import { InvalidMessageError, type Message } from './delivery.ts'
+import { RefusedError } from './errors.ts'
 import type { Lane, Published, PublishWaiter } from './lane.ts'
+import { MessageHandle } from './one-message.ts'
 import type {
   BarrierOptions,
   ConsumeOptions,
@@ -11,11 +13,16 @@ import type {
   PublishOptions,
   QueueOptions,
   QueueUpdate,
+  UnconfirmedOptions,
 } from './options.ts'
 import { publishMany } from './publish-many.ts'
 import { queueView, type Session } from './session.ts'
 import { Subscription } from './subscription.ts'
 import { deferred } from './timers.ts'
+
+const CONFIRM_FLAGS = { durable: 0, accepted: PUBLISH_FLAGS.accepted, none: PUBLISH_FLAGS.unconfirmed } as const
+/** First version of the protocol that has publishes without a confirm. */
+const UNCONFIRMED_VERSION = 3
 
 /** A queue as it is now. Counts are of live messages, without barriers; sizes in bytes. */
 export interface QueueView {
@@ -118,10 +125,17 @@ export class Queue<T = unknown, Input = T> {
     return messagePage(await this.session.request('browse', () => ({ queue: this.name, ...options })), this.#codec)
   }
 
-  /** Barriers that are on record, waiting, or waiting for parties, in this order; of released ones with parties only how many. */
-  async barriers(): Promise<readonly BatchView<T>[]> {
-    const { barriers } = (await this.session.request('barriers', () => ({ queue: this.name }))) as ValueMap
-    return (barriers as readonly ValueMap[]).map(barrier => batchView(barrier, this.#codec))
+  /** A page of the barriers that are on record, waiting, or waiting for parties; of parties only how many. */
+  async barriers(options: BarriersOptions = {}): Promise<BarriersPage<T>> {
+    const params = { queue: this.name, ...options }
+    const { barriers, next } = (await this.session.request('barriers', () => params)) as ValueMap
+    const page = { barriers: (barriers as readonly ValueMap[]).map(barrier => batchView(barrier, this.#codec)) }
+    return typeof next === 'number' ? { ...page, next } : page
+  }
+
+  /** One message by its sequence number, to release, dead-letter or delete it, whoever has it. */
+  message(sequence: number): MessageHandle {
+    return new MessageHandle(this.session, this.name, sequence)
   }
 
   /** @throws RefusedError `no-such-queue` */
@@ -145,8 +159,15 @@ export class Queue<T = unknown, Input = T> {
    *
    * @throws (rejects) RefusedError; InvalidMessageError: it does not fit the schema; ConnectionError `closed`
    */
-  publish(body: Input, options?: PublishOptions): Promise<Published> {
-    const waiter = deferred<Published>()
+  publish(body: Input, options?: PublishOptions): Promise<Published>
+  /**
+   * On an at-most-once queue, without a confirm: resolves when it is sent, which waits for a connection and for credit, and
+   * is not sent again. What the server refuses is told as a `warning`, and to the next barrier.
+   */
+  publish(body: Input, options: UnconfirmedOptions): Promise<undefined>
+  publish(body: Input, options?: PublishOptions | UnconfirmedOptions): Promise<Published | undefined>
+  publish(body: Input, options?: PublishOptions | UnconfirmedOptions): Promise<Published | undefined> {
+    const waiter = deferred<Published | undefined>()
     void this.#add(body, options, waiter)
     return waiter.promise
   }
@@ -211,7 +232,12 @@ export class Queue<T = unknown, Input = T> {
   }
 
   /** Never throws nor rejects: what is wrong with a body is told to its waiter. */
-  #add(body: Input, options: PublishOptions | undefined, waiter: PublishWaiter, chunk?: number): void | Promise<void> {
+  #add(
+    body: Input,
+    options: PublishOptions | UnconfirmedOptions | undefined,
+    waiter: PublishWaiter,
+    chunk?: number,
+  ): void | Promise<void> {
     try {
       const checking = this.#schema && this.#check(body)
       if (checking instanceof Promise) return this.#addLater(checking, body, options, waiter, chunk)
@@ -224,7 +250,7 @@ export class Queue<T = unknown, Input = T> {
   async #addLater(
     checking: Promise<unknown>,
     body: Input,
-    options: PublishOptions | undefined,
+    options: PublishOptions | UnconfirmedOptions | undefined,
     waiter: PublishWaiter,
     chunk: number | undefined,
   ): Promise<void> {
@@ -239,12 +265,19 @@ export class Queue<T = unknown, Input = T> {
     this.#lane.validating.delete(adding)
   }
 
-  #addNow(body: Input, options: PublishOptions | undefined, waiter: PublishWaiter, chunk: number | undefined): void {
+  #addNow(
+    body: Input,
+    options: PublishOptions | UnconfirmedOptions | undefined,
+    waiter: PublishWaiter,
+    chunk: number | undefined,
+  ): void {
     const bytes = this.encode(body)
     if (options === undefined) this.#lane.add(bytes, undefined, 0, waiter, chunk)
     else {
       const { dedupe, confirm, ...properties } = options
-      const flags = (dedupe ? PUBLISH_FLAGS.dedupe : 0) | (confirm === 'accepted' ? PUBLISH_FLAGS.accepted : 0)
+      const flags = (dedupe ? PUBLISH_FLAGS.dedupe : 0) | (confirm === undefined ? 0 : CONFIRM_FLAGS[confirm])
+      if (confirm === 'none' && this.session.publisher.version < UNCONFIRMED_VERSION)
+        throw new RefusedError('unsupported-version', 'the server is older than publishing without a confirm')
       this.#lane.add(bytes, properties, flags, waiter, chunk)
     }
   }

@@ -1,6 +1,6 @@
 import { type FrameFrom, type Frames, toCamelCase, type Value, type ValueMap } from '@sluice/protocol'
 import type { Message } from './delivery.ts'
-import type { ConnectionError, SluiceError } from './errors.ts'
+import { type ConnectionError, refusedError, type SluiceError } from './errors.ts'
 import type { ClientEvents } from './events.ts'
 import { Link, type LinkSettings, type LinkUser, type RequestOptions } from './link.ts'
 import type { ConnectOptions } from './options.ts'
@@ -102,7 +102,7 @@ export class Session implements LinkUser {
 
   received({ name, fields }: FrameFrom<'server'>): void {
     if (name === 'confirm') this.publisher.lane(fields.queue).confirmed(fields)
-    else if (name === 'refused') this.publisher.lane(fields.queue).refused(fields)
+    else if (name === 'refused') this.#refused(fields)
     else if (name === 'flow') this.#flow(fields)
     else if ('subscription' in fields) this.#tell({ name, fields } as SubscriptionFrame)
   }
@@ -130,6 +130,18 @@ export class Session implements LinkUser {
     else if (name === 'subscribed') subscription.subscribed(fields)
     else if (name === 'leaseLost') subscription.leaseLost(fields)
     else subscription.cancelled(fields)
+  }
+
+  #refused(fields: Frames['refused']): void {
+    const { queue, number, count, code, detail } = fields
+    const lane = this.publisher.lane(queue)
+    if (number > 0) {
+      lane.refused(fields)
+      return
+    }
+    // Of a publish without a confirm: nobody waits for it.
+    const error = lane.refuse(refusedError(fields), count)
+    this.emit('warning', { code: 'publish-refused', detail: `${code}: ${detail}`, queue, count, error })
   }
 
   #flow({ granted, reason }: Frames['flow']): void {

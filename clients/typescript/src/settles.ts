@@ -29,7 +29,7 @@ export class Settles {
     this.#subscription = subscription
   }
 
-  ack(delivery: number): void {
+  ack(delivery: number): undefined {
     this.#acks.add(delivery, 1)
   }
 
@@ -46,6 +46,26 @@ export class Settles {
     const { promise, resolve, reject } = deferred<AckResult>()
     this.#durable ??= new Map()
     this.#durable.set(delivery, { resolve, reject })
+    return promise
+  }
+
+  /** Everything up to that delivery which is still held, behind what was settled otherwise before; durably at once. */
+  ackUpTo(delivery: number, isDurable: boolean): Promise<AckResult> | undefined {
+    if (!isDurable) {
+      this.add('ack', 0, delivery)
+      return undefined
+    }
+    this.flush()
+    const { promise, resolve, reject } = deferred<AckResult>()
+    const request = this.#link.awaitSettled({
+      answered: answer => {
+        tell(new Map([[delivery, { resolve, reject }]]), answer)
+        // Not among those that were still held.
+        resolve('lease-lost')
+      },
+      lost: reject,
+    })
+    this.#write(request, 'ack', [{ first: 0, count: delivery }])
     return promise
   }
 
@@ -91,7 +111,8 @@ function tell(waiting: ReadonlyMap<number, DurableAck>, { results, refusal }: Fr
     return
   }
   for (const { first, count, result } of results) {
-    for (let delivery = first; delivery < first + count; delivery++) waiting.get(delivery)?.resolve(ackResult(result))
+    for (const [delivery, { resolve }] of waiting)
+      if (delivery >= first && delivery < first + count) resolve(ackResult(result))
   }
 }
 

@@ -38,6 +38,8 @@ interface NextWaiter<D> {
   reject(error: unknown): void
 }
 
+/** First version of the protocol that knows everything up to a delivery. */
+const UP_TO_VERSION = 3
 /** A lease is renewed after this share of it; twice that can be lost to a slow connection before one runs out. */
 const RENEW_SHARE = 1 / 3
 /** What waited here for less than this share of its lease is handed out without a renewal of its own. */
@@ -143,12 +145,7 @@ export class Subscription<T = unknown, D = Delivery<T>>
 
   /** Acks everything handed out up to this message, itself included, that is not settled yet. On its way at once, as `ack()`. */
   ackUpTo(message: Message<T>): Promise<void> {
-    // One of an earlier connection has a number that says nothing any more.
-    const isHeld = this.#held.get(message.delivery) === (message as Message)
-    for (const held of isHeld ? [...this.#held.values()] : []) {
-      if (held.delivery < message.delivery) void held.ack()
-    }
-    return message.ack()
+    return message.ack({ upTo: true })
   }
 
   /** Messages handed out and not settled. */
@@ -198,6 +195,20 @@ export class Subscription<T = unknown, D = Delivery<T>>
     const result = this.#settles.ackDurably(message.delivery)
     this.#leave(message)
     return result
+  }
+
+  /** @internal */
+  ackThrough({ delivery: last }: Message, isDurable: boolean): Promise<AckResult> | undefined {
+    const isKnown = this.#session.publisher.version >= UP_TO_VERSION
+    for (const [delivery, held] of this.#held) {
+      if (delivery > last) break
+      held.state = 'settled'
+      this.#held.delete(delivery)
+      if (!isKnown && delivery < last) this.#settles.ack(delivery)
+    }
+    this.#settling()
+    if (isKnown) return this.#settles.ackUpTo(last, isDurable)
+    return isDurable ? this.#settles.ackDurably(last) : this.#settles.ack(last)
   }
 
   /** @internal */
@@ -405,6 +416,10 @@ export class Subscription<T = unknown, D = Delivery<T>>
 
   #leave(message: Message): void {
     this.#held.delete(message.delivery)
+    this.#settling()
+  }
+
+  #settling(): void {
     this.#session.gatherSettles(this)
     if (this.#state === 'stopping') this.#settled()
   }

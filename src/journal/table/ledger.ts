@@ -51,6 +51,8 @@ interface QueueLedger {
 export interface Commit {
   readonly writes: readonly Write[]
   readonly rows: readonly { readonly queue: QueueId; readonly first: Sequence }[]
+  /** Rows of returned messages among the writes: until they are in the table they are read here. */
+  readonly returned: readonly Write[]
 }
 
 /**
@@ -71,6 +73,9 @@ export class Ledger {
   #touched = new Set<QueueLedger>()
   #deleted: QueueId[] = []
 
+  /** Rows of returned messages, by key, that were taken and are not in the table yet. */
+  readonly #unwritten = new Map<string, Write>()
+
   /** Deleted queues of which rows are left, and where to go on. */
   readonly #leftovers: { readonly queue: QueueId; readonly from: Uint8Array }[] = []
 
@@ -87,6 +92,13 @@ export class Ledger {
   /** Work that is left although nothing was gathered. */
   get hasLeftovers(): boolean {
     return this.#leftovers.length > 0
+  }
+
+  /** How many rows the next commit would write. */
+  get gathered(): number {
+    let count = this.#drafts.size
+    for (const { fresh, shrunk, returned } of this.#touched) count += fresh.size + shrunk.size + returned.size
+    return count
   }
 
   /** @throws JournalFailure `damaged` when a message cannot be moved */
@@ -115,10 +127,15 @@ export class Ledger {
     }
   }
 
-  /** Everything gathered since the last call. */
-  take(): Commit {
+  /**
+   * Everything gathered since the last call.
+   *
+   * @param isNext nothing taken before waits for the table: only then what is left of deleted queues can be found there.
+   */
+  take(isNext = true): Commit {
     const writes: Write[] = []
     const rows: { queue: QueueId; first: Sequence }[] = []
+    const returned: Write[] = []
     for (const { key, note, bytes } of this.#drafts.values()) {
       writes.push(note === undefined ? { key } : { key, value: encodeRow(key, note, bytes) })
     }
@@ -129,23 +146,30 @@ export class Ledger {
       }
       for (const first of queue.shrunk) writes.push(this.#settledRow(queue, queue.rows.find(first)!))
       for (const [first, messages] of queue.returned) {
-        writes.push(this.#returnedRow(queue, queue.rows.find(first)!, messages))
+        const row = this.#returnedRow(queue, queue.rows.find(first)!, messages)
+        this.#unwritten.set(nameOf(row.key), row)
+        returned.push(row)
       }
       queue.fresh.clear()
       queue.shrunk.clear()
       queue.returned.clear()
     }
-    this.#removeLeftovers(writes)
+    for (const row of returned) writes.push(row)
+    if (isNext) this.#removeLeftovers(writes)
     // Only from the next commit on: what this one still writes of a queue just deleted has to be found and removed.
     for (const queue of this.#deleted) this.addLeftover(queue)
     this.#deleted = []
     this.#drafts = new Map()
     this.#touched = new Set()
-    return { writes, rows }
+    return { writes, rows, returned }
   }
 
   /** The commit is durable: its rows may be read back, so the newest of them let go of their bytes if there are too many. */
-  release({ rows }: Commit): void {
+  release({ rows, returned }: Commit): void {
+    for (const row of returned) {
+      const name = nameOf(row.key)
+      if (this.#unwritten.get(name) === row) this.#unwritten.delete(name)
+    }
     for (let index = rows.length - 1; index >= 0 && this.#memory.bytes > this.#memoryMax; index--) {
       const { queue, first } = rows[index]!
       const ledger = this.#queues.get(queue)
@@ -289,7 +313,8 @@ export class Ledger {
   #returnedRow(queue: QueueLedger, row: RowRef, messages: ReturnedMessages): Write {
     const key = numberedKey(queue.id, RETURNED, row.first)
     const hasRow = (row.flags & HAS_RETURNED_ROW) !== 0
-    const all = hasRow ? fromRuns(decodeRow(key, this.#table.get(key)).note as ReturnedRun[]) : new Map()
+    const before = this.#unwritten.get(nameOf(key))?.value ?? (hasRow ? this.#table.get(key) : undefined)
+    const all = hasRow ? fromRuns(decodeRow(key, before).note as ReturnedRun[]) : new Map()
     for (const [place, returned] of messages) all.set(place, returned)
     for (const place of all.keys()) if (!queue.rows.isLive(row, row.first + place)) all.delete(place)
     row.addFlag(HAS_RETURNED_ROW)

@@ -6,6 +6,16 @@ import { restore } from './restore.ts'
 import { decodeRow, encodeRow } from './row-codec.ts'
 import type { Table, Write } from './table.ts'
 
+/**
+ * Rows of one commit: to hand them to LMDB takes the loop 1 to 2 µs each, and nobody is served meanwhile (R9). What is
+ * above goes with the next commit, turn by turn. Measured with 300,000 publishes of a row each that gathered behind a slow
+ * commit, on two busy cores: one commit kept the loop from everybody for 6.2 s, thirty for 0.19 s at most.
+ */
+const COMMIT_ROWS_MAX = 10_000
+/** Facts of one commit: what waited for it is done all at once, some 50 ms of confirms and deliveries. */
+const COMMIT_FACTS_MAX = 50_000
+/** Facts after which the rows are counted: it costs a look at each queue. */
+const COUNT_EVERY = 1_000
 /** Which keys there are and what they mean. A newer one is not touched. */
 const FORMAT = 1
 
@@ -14,22 +24,34 @@ export interface TableJournalOptions {
   /** Most bytes of bodies kept in memory once they are committed. */
   readonly memoryMax: number
   readonly commitDeadlineMs: number
+  /** A turn that brings a commit above so many rows is its last; default 10,000. */
+  readonly commitRowsMax?: number
   /** Runs the next commit, once all that came in this tick is gathered. */
   readonly later: (commit: () => void) => void
 }
 
-/** A journal over a table: the commit loop. One commit is in flight, everything appended meanwhile goes with the next. */
+/**
+ * A journal over a table: the commit loop. One commit is in flight, everything appended meanwhile goes with the next one,
+ * or, where that is much, with the next few, in the order of the turns.
+ */
 export class TableJournal implements Journal {
   readonly #table: Table
   readonly #ledger: Ledger
   readonly #deadlineMs: number
   readonly #later: (commit: () => void) => void
+  readonly #rowsMax: number
   readonly #commitListeners: ((upTo: TurnNumber) => void)[] = []
   readonly #failListeners: ((reason: JournalFailure) => void)[] = []
 
   #phase: 'new' | 'restoring' | 'open' | 'closing' = 'new'
   #start = 0
   #appended: TurnNumber = 0
+  readonly #countEvery: number
+  /** Facts that the next commit has, and those since its rows were counted. */
+  #facts = 0
+  #uncounted = 0
+  /** Commits that are complete and wait for the one in flight. */
+  readonly #complete: CompleteCommit[] = []
   #committed: TurnNumber = 0
   #isScheduled = false
   #isWriting = false
@@ -41,6 +63,8 @@ export class TableJournal implements Journal {
     this.#ledger = new Ledger(options.table, options.memoryMax)
     this.#deadlineMs = options.commitDeadlineMs
     this.#later = options.later
+    this.#rowsMax = options.commitRowsMax ?? COMMIT_ROWS_MAX
+    this.#countEvery = Math.min(COUNT_EVERY, this.#rowsMax)
   }
 
   get memoryBytes(): number {
@@ -62,11 +86,29 @@ export class TableJournal implements Journal {
     this.#appended = turn
     try {
       for (const fact of facts) this.#ledger.apply(fact)
+      this.#uncounted += facts.length
+      if (this.#uncounted >= this.#countEvery) this.#count(turn)
     } catch (error) {
       if (!(error instanceof JournalFailure)) throw error
       this.#fail(error)
     }
     this.#schedule()
+  }
+
+  #takeAll(): CompleteCommit {
+    this.#facts = 0
+    this.#uncounted = 0
+    return { upTo: this.#appended, commit: this.#ledger.take() }
+  }
+
+  /** Completes the commit that is gathered once it is large: a turn is never in two. */
+  #count(turn: TurnNumber): void {
+    this.#facts += this.#uncounted
+    this.#uncounted = 0
+    if (this.#facts < COMMIT_FACTS_MAX && this.#ledger.gathered < this.#rowsMax) return
+    this.#facts = 0
+    const isNext = this.#complete.length === 0 && !this.#isWriting
+    this.#complete.push({ upTo: turn, commit: this.#ledger.take(isNext) })
   }
 
   onCommitted(listener: (upTo: TurnNumber) => void): void {
@@ -123,15 +165,15 @@ export class TableJournal implements Journal {
   #commit(): void {
     this.#isScheduled = false
     if (this.#failure) return
-    const upTo = this.#appended
-    let commit: Commit
+    let next = this.#complete.shift()
     try {
-      commit = this.#ledger.take()
+      next ??= this.#takeAll()
     } catch (error) {
       if (!(error instanceof JournalFailure)) throw error
       this.#fail(error)
       return
     }
+    const { upTo, commit } = next
     this.#write(commit.writes, failure => {
       if (failure) this.#fail(failure)
       else this.#committedUpTo(upTo, commit)
@@ -190,6 +232,11 @@ export class TableJournal implements Journal {
     for (const listener of this.#failListeners) listener(reason)
     this.#idle()
   }
+}
+
+interface CompleteCommit {
+  readonly upTo: TurnNumber
+  readonly commit: Commit
 }
 
 interface StartNote {

@@ -16,13 +16,14 @@ import { publishOne } from './publish.ts'
 import type { Route } from './routes.ts'
 import { showBarrier, showBarrierInList, showHoldout, showRecord } from './views.ts'
 
+const STATES = ['gathering', 'waiting', 'released'] as const
 const RESTS: readonly BatchRest[] = ['carry', 'dead-letter', 'drop']
 
 export const BARRIER_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/queues/{queue}/barriers',
-    summary: 'List the barriers that wait and the records of those released',
+    summary: 'List the barriers that wait and the records of those released, by sequence number, page by page',
     statuses: [200, 400, 404],
     handle: list,
   },
@@ -64,9 +65,13 @@ export const BARRIER_ROUTES: readonly Route[] = [
 ]
 
 function list({ connection, path, query }: Exchange): Reply {
+  const page = readPage(query)
+  const state = query.oneOf('state', STATES)
+  const bodies = query.boolean('bodies') ?? false
   query.end()
-  const barriers = accepted(connection.peer.barriers(path['queue']!))
-  return { status: 200, json: { barriers: barriers.map(showBarrierInList) } }
+  const command = { queue: path['queue']!, bodies, ...page, ...(state === undefined ? {} : { state }) }
+  const { barriers, next } = accepted(connection.peer.barriers(command))
+  return { status: 200, json: { barriers: barriers.map(barrier => showBarrierInList(barrier, bodies)), next } }
 }
 
 async function publish(exchange: Exchange): Promise<Reply> {

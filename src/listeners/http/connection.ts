@@ -42,6 +42,8 @@ export class Connection implements Outbox {
   readonly shared: Shared
   /** Requests now being worked on: more than one when a client does not wait for answers. */
   requestsOpen = 0
+  /** Bytes published without a confirm that are not on disk yet. */
+  unkeptBytes = 0
   /** An answer is on its way: what is written to the socket now would be taken for a part of it. */
   isAnswering = false
   readonly #name: string

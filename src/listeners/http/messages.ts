@@ -3,7 +3,7 @@ import type { Exchange, Reply } from './exchange.ts'
 import { LinesPublish } from './lines.ts'
 import { badRequest, Problem } from './problem.ts'
 import { type HeaderProperties, readPropertyHeaders } from './property-headers.ts'
-import { publishOne } from './publish.ts'
+import { publishOne, publishUnconfirmed } from './publish.ts'
 import type { Route } from './routes.ts'
 
 const NDJSON = 'application/x-ndjson'
@@ -13,7 +13,7 @@ export const MESSAGE_ROUTES: readonly Route[] = [
     method: 'POST',
     path: '/v1/queues/{queue}/messages',
     summary: 'Publish one message, or with application/x-ndjson many',
-    statuses: [201, 400, 404, 408, 409, 413, 415, 422, 429, 503],
+    statuses: [201, 202, 400, 404, 408, 409, 413, 415, 422, 429, 503],
     handle: publish,
   },
 ]
@@ -30,7 +30,7 @@ async function publishMessage(exchange: Exchange, given: HeaderProperties): Prom
   const { connection, path, query } = exchange
   const { messageMax } = connection.engine.limits
   const { contentType, messageId } = given
-  const confirm = query.oneOf('confirm', ['durable', 'accepted']) ?? 'durable'
+  const confirm = query.oneOf('confirm', ['durable', 'accepted', 'none']) ?? 'durable'
   query.end()
   contentEncoding(exchange, [])
   await connection.admission()
@@ -41,6 +41,10 @@ async function publishMessage(exchange: Exchange, given: HeaderProperties): Prom
     ...(messageId === undefined ? {} : { messageId }),
   }
   const dedupe = messageId !== undefined
+  if (confirm === 'none') {
+    await publishUnconfirmed(exchange, { queue: path['queue']!, dedupe }, { properties, body })
+    return { status: 202, json: {} }
+  }
   const { sequence, duplicate } = await publishOne(
     exchange,
     { queue: path['queue']!, confirm, dedupe },

@@ -18,6 +18,9 @@ import { showMessage } from './message-json.ts'
  * has them, so that what is shown can be declared again.
  */
 
+/** Names of parties that a barrier in a list has. */
+const NAMES_MAX = 100
+
 export function showQueue(queue: QueueView): object {
   return {
     name: queue.name,
@@ -52,15 +55,28 @@ export function showBarrier(barrier: BarrierView): object {
   }
 }
 
-/** Without what the parties said: in a list that could be a thousand times 1 MiB. */
-export function showBarrierInList(barrier: BarrierView): object {
-  const { record } = barrier
-  const parties = record?.parties === undefined ? {} : { parties: showParties(record.parties) }
-  return { ...showBarrier(barrier), ...parties }
+/** Without what the parties said, in a list that could be a thousand times 1 MiB; without bodies unless asked. */
+export function showBarrierInList({ record, parties: gathering, ...barrier }: BarrierView, bodies: boolean): object {
+  const parties = record?.parties ?? gathering
+  return {
+    ...showBarrier(barrier),
+    ...(record === undefined ? {} : bodies ? showRecord(record) : showRecordAlone(record)),
+    parties:
+      parties === undefined ? undefined : { ...showParties(parties), arrived: parties.arrived.slice(0, NAMES_MAX) },
+  }
 }
 
 export function showRecord(record: BarrierRecord): object {
   const { properties, body } = decodeMessage(record.bytes)
+  return {
+    ...showRecordAlone(record),
+    parties: record.parties === undefined ? undefined : showParties(record.parties, record.parties.bytes),
+    ...showMessage(properties, body),
+  }
+}
+
+/** Without its message, and without its parties. */
+function showRecordAlone(record: BarrierRecord): object {
   return {
     name: record.name,
     sequence: record.sequence,
@@ -70,8 +86,6 @@ export function showRecord(record: BarrierRecord): object {
     published_at: time(record.publishedAt),
     released_at: time(record.releasedAt),
     batches: record.batches?.map(showSummary),
-    parties: record.parties === undefined ? undefined : showParties(record.parties, record.parties.bytes),
-    ...showMessage(properties, body),
   }
 }
 

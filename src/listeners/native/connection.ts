@@ -15,6 +15,7 @@ import {
   PROTOCOL_VERSION,
   PROTOCOL_VERSION_MIN,
   ProtocolError,
+  PUBLISH_FLAGS,
   PUBLISH_WINDOW_BYTES_DEFAULT,
   SUBSCRIPTIONS_MAX,
   utf8Length,
@@ -71,6 +72,8 @@ export class NativeConnection {
   #peer: Peer | undefined
   #publishing: Publishing | undefined
   #mayPublish = false
+  /** Spoken from the welcome on. */
+  #version = 0
   #ended = false
   readonly #cancelDeadline: () => void
 
@@ -202,8 +205,9 @@ export class NativeConnection {
     this.#cancelDeadline()
     this.#publishing = new Publishing(this.#out, engine, this.#options.windowBytes ?? PUBLISH_WINDOW_BYTES_DEFAULT)
     this.#mayPublish = hello.producer !== ''
+    this.#version = Math.min(hello.version, PROTOCOL_VERSION)
     this.#out.frame('welcome', {
-      version: Math.min(hello.version, PROTOCOL_VERSION),
+      version: this.#version,
       start: engine.start,
       heartbeatMs,
       granted: this.#publishing.granted,
@@ -218,13 +222,21 @@ export class NativeConnection {
   }
 
   #publish(peer: Peer, frame: Frames['publish']): void {
+    if ((frame.flags & PUBLISH_FLAGS.unconfirmed) !== 0) this.#since(3, 'publishing without a confirm')
     if (this.#mayPublish) this.#publishing?.publish(peer, frame)
     else this.#publishing?.refuse(frame, NO_PRODUCER)
   }
 
   #publishAtomic(peer: Peer, frame: Frames['publishAtomic']): void {
+    this.#since(2, 'publishAtomic')
     if (this.#mayPublish) this.#publishing?.publishAtomic(peer, frame)
     else for (const part of frame.parts) this.#publishing?.refuse(part, NO_PRODUCER)
+  }
+
+  /** @throws ProtocolError for what the version that both ends speak does not have */
+  #since(version: number, what: string): void {
+    if (this.#version < version)
+      throw new ProtocolError(`${what} is of version ${version}, version ${this.#version} is spoken here`)
   }
 
   #subscribe(peer: Peer, frame: Frames['subscribe']): void {
@@ -266,6 +278,7 @@ export class NativeConnection {
 
   #settle(peer: Peer, frame: Frames['settle']): void {
     const { request } = frame
+    if (frame.deliveries.some(({ first }) => first === 0)) this.#since(3, 'everything up to a delivery')
     const command = settleCommand(frame)
     if (request === 0) {
       peer.settle(command)

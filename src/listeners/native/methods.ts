@@ -1,6 +1,6 @@
 import { toSnakeCase, type ValueMap } from '@sluice/protocol'
 import type { Peer, QueueOptionsInput, Refusal } from '../../engine/peer.ts'
-import { OPERATING } from './operating.ts'
+import { OPERATING, readPage } from './operating.ts'
 import type { Params } from './params.ts'
 import { isRefusal } from './refusals.ts'
 import { barrierLine, barrierMap, recordWithBody, viewOrRefusal } from './views.ts'
@@ -16,7 +16,8 @@ export type Method = (peer: Peer, params: Params, answer: Answer) => Waiting | u
 /** Holdouts in an answer, if the request does not say how many. */
 const HOLDOUTS_DEFAULT = 100
 const HOLDOUTS_MAX = 1_000
-/** Queues in an answer, and barriers: the last ones. */
+const BARRIER_STATES = ['gathering', 'waiting', 'released'] as const
+/** Queues in an answer. */
 const LIST_MAX = 4_096
 
 /** What can be asked by a `request` frame. Each reads all of its params before it does anything; only a wait can be taken back. */
@@ -66,9 +67,16 @@ const METHODS: Readonly<Record<string, Method>> = {
   },
   barriers(peer, params, answer) {
     const queue = params.text('queue')
+    const state = params.optionalOneOf('state', BARRIER_STATES)
+    const bodies = params.optionalBool('bodies') ?? false
+    const place = readPage(params)
     params.end()
-    const barriers = peer.barriers(queue)
-    answer(isRefusal(barriers) ? barriers : { barriers: barriers.slice(-LIST_MAX).map(barrierLine) })
+    const found = peer.barriers({ queue, bodies, ...place, ...(state && { state }) })
+    if (isRefusal(found)) answer(found)
+    else {
+      const { barriers, next } = found
+      answer({ barriers: barriers.map(barrier => barrierLine(barrier, bodies)), ...(next !== undefined && { next }) })
+    }
   },
   holdouts(peer, params, answer) {
     const queue = params.text('queue')

@@ -1,4 +1,4 @@
-import type { DeadLetterChoice, QueueOptionsInput } from '../../engine/peer.ts'
+import type { DeadLetterChoice, PageCommand, QueueOptionsInput } from '../../engine/peer.ts'
 import type { Method } from './methods.ts'
 import type { Params } from './params.ts'
 import { isRefusal } from './refusals.ts'
@@ -7,6 +7,8 @@ import { barrierMap, pageOrRefusal, viewOrRefusal } from './views.ts'
 /** Messages of a page, if the request does not say how many, and at most. */
 const PAGE_DEFAULT = 100
 const PAGE_MAX = 1_000
+/** Bytes of messages in one page: it ends once they are reached, and says where to go on. */
+const PAGE_BYTES: number = 1024 * 1024
 const STATES = ['ready', 'leased', 'delayed'] as const
 const ACTS = ['release', 'dead-letter', 'delete'] as const
 const RESTS = ['carry', 'dead-letter', 'drop'] as const
@@ -31,7 +33,7 @@ export const OPERATING: Readonly<Record<string, Method>> = {
     const queue = params.text('queue')
     const state = params.optionalOneOf('state', STATES)
     const filter = params.optionalText('filter')
-    const place = page(params)
+    const place = readPage(params)
     params.end()
     answer(pageOrRefusal(peer.browse({ queue, ...place, ...(state && { state }), ...(filter && { filter }) })))
   },
@@ -44,7 +46,7 @@ export const OPERATING: Readonly<Record<string, Method>> = {
   },
   dead(peer, params, answer) {
     const dead = choice(params)
-    const place = page(params)
+    const place = readPage(params)
     params.end()
     answer(pageOrRefusal(peer.deadLetters({ ...dead, ...place })))
   },
@@ -83,10 +85,10 @@ function pausing(isPaused: boolean): Method {
   }
 }
 
-function page(params: Params): { readonly after?: number; readonly limit: number } {
+export function readPage(params: Params): PageCommand {
   const after = params.optionalUint('after')
   const limit = Math.min(params.optionalUint('limit') ?? PAGE_DEFAULT, PAGE_MAX)
-  return after === undefined ? { limit } : { after, limit }
+  return { limit, bytesMax: PAGE_BYTES, ...(after !== undefined && { after }) }
 }
 
 function choice(params: Params): DeadLetterChoice {

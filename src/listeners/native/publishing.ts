@@ -29,6 +29,10 @@ export class Publishing {
 
   /** The bytes of the messages are handed on as they came, a view of what was received. @throws ProtocolError */
   publish(peer: Peer, frame: Frames['publish']): void {
+    if ((frame.flags & PUBLISH_FLAGS.unconfirmed) !== 0) {
+      this.#publishUnconfirmed(peer, frame)
+      return
+    }
     this.#check('publish', frame, ALL_FLAGS)
     const { queue, number, count, messages } = frame
     if (!this.#isGranted([frame], messages.length)) return
@@ -39,6 +43,28 @@ export class Publishing {
         unanswered -= answer.count
       }
       if (unanswered === 0) this.#credit.answered(messages.length)
+    })
+  }
+
+  /** Only what is refused is told; the credit comes back when the rest is on disk, as if it had been answered. */
+  #publishUnconfirmed(peer: Peer, frame: Frames['publish']): void {
+    const { queue, number, answeredUpTo, messages } = frame
+    if (number !== 0 || answeredUpTo !== 0)
+      throw new ProtocolError('publish.number: without a confirm there are no numbers')
+    this.#check('publish', { ...frame, number: 1 }, PUBLISH_FLAGS.unconfirmed | PUBLISH_FLAGS.dedupe)
+    if (!this.#credit.take([], messages.length)) {
+      this.#credit.answered(messages.length)
+      this.refuse(frame, this.#notGranted())
+      return
+    }
+    const { number: _, answeredUpTo: __, ...command } = commandOf(frame)
+    const told = (answers: readonly PublishAnswer[]) => {
+      for (const answer of answers)
+        if ('refusal' in answer) this.refuse({ ...frame, count: answer.count }, answer.refusal)
+    }
+    peer.publish({ ...command, queue, confirm: 'none' }, told, () => {
+      this.#credit.answered(messages.length)
+      this.#out.touch()
     })
   }
 
@@ -76,9 +102,12 @@ export class Publishing {
   #isGranted(parts: readonly PublishPart[], size: number): boolean {
     if (this.#credit.take(parts, size)) return true
     this.#credit.answered(size)
-    const refusal = { code: 'server-busy', detail: this.#pressure.reason || 'more than was granted' } as const
-    for (const part of parts) this.refuse(part, refusal)
+    for (const part of parts) this.refuse(part, this.#notGranted())
     return false
+  }
+
+  #notGranted(): WireRefusal {
+    return { code: 'server-busy', detail: this.#pressure.reason || 'more than was granted' }
   }
 
   #check(frame: string, { number, count, flags }: PublishPart, flagsAllowed: number): void {

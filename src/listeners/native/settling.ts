@@ -7,8 +7,11 @@ export function settleCommand(frame: Frames['settle']): SettleCommand {
   const { subscription, deliveries } = frame
   const how = settleKind(frame)
   for (const range of deliveries) checkRange(range)
+  const isUpTo = deliveries.some(({ first }) => first === 0)
   if (frame.publish.length > 0 && how.kind !== 'ack')
     throw new ProtocolError('settle.publish: only an ack carries messages')
+  if (frame.publish.length > 0 && isUpTo)
+    throw new ProtocolError('settle.publish: an ack that carries messages names its deliveries one by one or by ranges')
   const publish = frame.publish.map(({ queue, count, messages }) => ({ queue, count, bytes: messages }))
   return { subscription, deliveries, how, ...(publish.length > 0 && { publish }) }
 }
@@ -33,7 +36,7 @@ function settleKind({ how, valueMs, reason }: Frames['settle']): SettleHow {
 }
 
 function checkRange({ first, count }: Range): void {
-  if (first === 0 || count === 0 || !Number.isSafeInteger(first + count)) {
+  if (count === 0 || !Number.isSafeInteger(first + count)) {
     throw new ProtocolError(`settle.deliveries: ${count} from ${first} is no range`)
   }
 }

@@ -4,8 +4,6 @@ import { isRefusal } from './refusals.ts'
 
 /** Batch summaries in a record; of more the first are told, for a record must fit into a frame. */
 const BATCHES_MAX = 4_096
-/** Bytes of messages in one page: it ends once they are reached, and says where to go on. */
-const PAGE_BYTES: number = 1024 * 1024
 
 /** As a `barrier` frame shows it; its message travels beside it. */
 export function recordMap({ bytes: _, parties, batches, ...record }: BarrierRecord): ValueMap {
@@ -32,33 +30,30 @@ export function barrierMap({ record, ...barrier }: BarrierView): ValueMap {
   return record === undefined ? map : { ...map, record: recordWithBody(record) }
 }
 
-/** One of many: parties by their count alone, for the bodies and names of all barriers together have no bound. */
-export function barrierLine({ record, parties, ...barrier }: BarrierView): ValueMap {
+/** One of many: parties by their count alone, for the names of all together have no bound; the body if it is asked for. */
+export function barrierLine({ record, parties, ...barrier }: BarrierView, bodies: boolean): ValueMap {
   const { parties: own, ...rest } = record ?? { parties: undefined }
   const known = own ?? parties
   return {
-    ...barrierMap(record === undefined ? barrier : { ...barrier, record: rest as BarrierRecord }),
+    ...toSnakeCase(barrier),
+    ...(record !== undefined && {
+      record: bodies ? recordWithBody(rest as BarrierRecord) : recordMap(rest as BarrierRecord),
+    }),
     ...(known !== undefined && { parties: { count: known.count, arrived_count: known.arrived.length } }),
   }
 }
 
-/** Messages with their records, as many as fit into one answer. */
+/** Messages with their records. */
 export function pageOrRefusal(
   page: { readonly messages: readonly MessageView[]; readonly next?: number } | Refusal,
 ): ValueMap | Refusal {
   if (isRefusal(page)) return page
-  const messages: ValueMap[] = []
-  let { next } = page
-  let bytes = 0
-  for (const view of page.messages) {
-    if (bytes >= PAGE_BYTES) {
-      next = page.messages[messages.length - 1]?.sequence
-      break
-    }
-    const { bytes: message, origin, ...rest } = view
-    messages.push({ ...toSnakeCase(rest), ...(origin && { origin: originMap(origin) }), message })
-    bytes += message.length
-  }
+  const { next } = page
+  const messages = page.messages.map(({ bytes: message, origin, ...rest }) => ({
+    ...toSnakeCase(rest),
+    ...(origin && { origin: originMap(origin) }),
+    message,
+  }))
   return { messages, ...(next !== undefined && { next }) }
 }
 

@@ -11,6 +11,7 @@ import {
   type Frames,
   MessageCursor,
   type MessageProperties,
+  PROTOCOL_VERSION,
   type ServerFrameName,
   type ValueMap,
 } from '@sluice/protocol'
@@ -25,7 +26,7 @@ export class FakeServer {
   /** False: a hello is not answered. */
   isGreeting = true
   welcome: Frames['welcome'] = {
-    version: 2,
+    version: PROTOCOL_VERSION,
     start: 1,
     heartbeatMs: 20_000,
     granted: 2 ** 40,

@@ -27,6 +27,7 @@ import {
   must,
   type Part,
   type Piece,
+  type Range,
   type Step,
   sizeOf,
   takes,
@@ -598,25 +599,35 @@ export class Model {
   settle({ queue: name, claims, how, carried }: Extract<Step, { kind: 'settle' }>): Answer[] {
     const queue = this.queue(name)
     const named = claims.flatMap(({ subscription, ranges }) =>
-      ranges.flatMap(({ first, count }) =>
-        Array.from({ length: count }, (_, k) => ({ holder: this.subscription(subscription), delivery: first + k })),
-      ),
+      ranges.map(range => ({ holder: this.subscription(subscription), range })),
     )
-    const published: Answer[] = []
+    const answers: Answer[] = []
     if (carried.length > 0) {
       // A4: all or nothing.
       if (queue.options.semantics === 'at-most-once') return ['invalid-request']
-      const fates = named.map(({ holder, delivery }) => this.#fate(queue, holder, delivery))
+      const fates = named.flatMap(({ holder, range }) =>
+        numbersOf(range).map(delivery => this.#fate(queue, holder, delivery)),
+      )
       const lost = fates.find(fate => typeof fate === 'string')
       const refusal = lost === undefined ? this.#refusalOf(carried) : lost === 'already-settled' ? lost : 'lease-lost'
       if (refusal !== undefined) return [refusal]
       // B16: in its own queue it joins the lowest batch of what is acked.
       const batch = Math.min(...fates.map(fate => (typeof fate === 'string' ? NEVER : fate.batch)))
       for (const { queue: target, pieces } of carried)
-        published.push(...this.publish(this.touch(target), pieces, target === name ? { batch } : {}))
+        answers.push(...this.publish(this.touch(target), pieces, target === name ? { batch } : {}))
     }
     this.#touched.add(queue)
-    return [...published, ...named.map(({ holder, delivery }) => this.#settleOne(queue, holder, delivery, how))]
+    for (const { holder, range } of named)
+      for (const delivery of range.first === 0 ? this.#outUpTo(holder, range.count) : numbersOf(range))
+        answers.push(this.#settleOne(queue, holder, delivery, how))
+    return answers
+  }
+
+  /** A3: everything up to a delivery is what of that is still out. */
+  #outUpTo(holder: Subscription, last: number): number[] {
+    const held = this.held(holder).map(({ lease }) => lease?.delivery ?? 0)
+    const out = [...held, ...holder.spent.map(({ delivery }) => delivery)]
+    return out.filter(delivery => delivery <= last).sort((a, b) => a - b)
   }
 
   /** A3: what became of a delivery; the message while it is held. */
@@ -871,6 +882,10 @@ function isSameGroup(a: Message, b: Message): boolean {
 /** D15: what was carried goes before what came into the later batch. */
 function inGroupOrder(a: Message, b: Message): number {
   return a.born - b.born || a.sequence - b.sequence
+}
+
+function numbersOf({ first, count }: Range): number[] {
+  return Array.from({ length: count }, (_, k) => first + k)
 }
 
 /** An answer that is no number: why a message was not taken. */

@@ -282,8 +282,9 @@ export class Play {
       const first = at % (subscription.next + 2)
       // It cannot know the numbers of what it was not sent yet.
       const unsent = out.find(({ rests }) => rests > committed)
-      if (unsent === undefined || first + count <= unsent.delivery) return { first, count }
-      return { first: 0, count: 1 }
+      const end = first === 0 ? count + 1 : first + count
+      if (unsent === undefined || end <= unsent.delivery) return { first, count }
+      return { first: subscription.next, count: 1 }
     }
     return {
       first: sent[at % sent.length]?.delivery ?? 0,

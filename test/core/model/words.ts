@@ -82,6 +82,7 @@ export interface Numbers {
   readonly answeredUpTo: number
 }
 
+/** Of delivery numbers; with `first` 0 it is everything up to `count` (A3). */
 export interface Range {
   readonly first: number
   readonly count: number
