@@ -95,10 +95,10 @@ const BUGS: readonly { readonly what: string; readonly file: string; readonly fr
     to: 'return next',
   },
   {
-    what: 'P5: a message id is remembered for as long as the window, and one turn',
+    what: 'P5: the id of a barrier is not remembered',
     file: 'arrivals.ts',
-    from: 'seen.at + this.#queue.options.dedupeWindowMs > now ?',
-    to: 'seen.at + this.#queue.options.dedupeWindowMs >= now ?',
+    from: "if (!('code' in taken)) dedupe.remember",
+    to: "if (!('code' in taken) && incoming.kind === 'messages') dedupe.remember",
   },
   {
     what: 'P9: a refused number is taken when it is sent again',
