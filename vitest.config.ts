@@ -23,7 +23,11 @@ export default defineConfig({
       },
       {
         ...shared,
-        test: { name: 'server', include: at('journal', 'engine', 'listeners', 'clients'), testTimeout: 30_000 },
+        test: {
+          name: 'server',
+          include: at('access', 'journal', 'engine', 'listeners', 'clients'),
+          testTimeout: 30_000,
+        },
       },
       {
         ...shared,

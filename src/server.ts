@@ -1,7 +1,12 @@
 import { readFileSync, writeSync } from 'node:fs'
 import { statfs } from 'node:fs/promises'
+import { join } from 'node:path'
 import { FRAME_MESSAGES_MAX } from '@sluice/protocol'
+import { Access } from './access/access.ts'
+import { makeFirstAdmin } from './access/first-admin.ts'
+import { TokenDesk } from './access/token-desk.ts'
 import type { ServerConfig } from './config/config.ts'
+import { checkExposure } from './config/exposure.ts'
 import { applyQueues } from './config/queues.ts'
 import { type Clock, realClock, virtualClock } from './engine/clock.ts'
 import { Engine } from './engine/engine.ts'
@@ -33,12 +38,15 @@ interface Parts {
 /**
  * Puts one server together and starts it.
  *
- * @throws ConfigError for a queue that cannot be declared as configured, JournalFailure when the data folder cannot be
+ * @throws ConfigError for a queue that cannot be declared as configured, or an address that anybody could reach; AccessRefused
+ *   for a file of tokens that cannot be read; JournalFailure when the data folder cannot be
  *   used (`locked`, `damaged`, `bad-format`, …), the error of the socket when it cannot listen
  */
 export async function startServer(config: ServerConfig, parts: Parts = {}): Promise<RunningServer> {
   const log = parts.log ?? jsonLog(line => process.stderr.write(line))
   const clock = parts.clock ?? realClock()
+  const isAsking = config.auth === 'tokens'
+  if (checkExposure(config, isAsking)) log.warn('unauthenticated-network', { listen: config.listen.host })
   const journal: Journal = config.memory
     ? memoryJournal({ memoryMax: config.memoryMax })
     : await openLmdbJournal({ folder: config.data, memoryMax: config.memoryMax })
@@ -51,23 +59,38 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     frameMessagesMax: FRAME_MESSAGES_MAX,
     autoCreate: config.autoCreate,
     pressure,
+    isClosedToStrangers: isAsking,
+    onAudit: ({ refused, ...entry }) =>
+      refused === undefined ? log.info('operated', entry) : log.warn('not-allowed', entry),
     onFatal: parts.onFatal ?? endProcess,
   })
+  let access: Access | undefined
+  let forgetAdmin = () => {}
   try {
     await engine.open()
     await pressure.watch()
+    // Only now the folder is there, and nobody else's.
+    access = new Access({ clock, log, ...(config.memory ? {} : { file: join(config.data, 'tokens.json') }) })
+    if (isAsking) forgetAdmin = makeFirstAdmin(access, config.memory ? undefined : config.data, log)
+    access.onRevoked((holder, why) =>
+      engine.dismiss(holder, { code: 'unauthenticated', detail: why === 'expired' ? EXPIRED : REVOKED }),
+    )
+    const doorkeeper = isAsking ? { doorkeeper: access } : {}
     applyQueues(engine, config.queues, ({ queue, changed, place }) =>
       log.info('queue-updated', { queue, changed: JSON.stringify(changed), place }),
     )
     const version = packageVersion()
     const http = createHttpServer(engine, {
       version,
+      tokens: new TokenDesk({ access, log, isOpen: !isAsking }),
+      ...doorkeeper,
       connectionsMax: config.connectionsMax,
       onBug: error => log.error('bug', { stack: error instanceof Error ? error.stack : String(error) }),
       ...(config.hosts === undefined ? {} : { hosts: config.hosts }),
     })
     const native = attachNative(http.server, engine, {
       serverName: `sluice/${version}`,
+      ...doorkeeper,
       connectionsMax: config.connectionsMax,
       heartbeatMs: config.heartbeatMs,
     })
@@ -78,17 +101,24 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
       async close() {
         log.info('closing')
         pressure.stop()
+        access?.close()
         await Promise.all([native.close(), http.close()])
         await engine.close()
+        forgetAdmin()
         log.info('closed')
       },
     }
   } catch (error) {
     pressure.stop()
+    access?.close()
+    forgetAdmin()
     await engine.close()
     throw error
   }
 }
+
+const EXPIRED = 'the token has expired'
+const REVOKED = 'the token was revoked'
 
 export interface MemoryServer extends RunningServer {
   /** Moves the virtual clock on, and returns when what became due has been sent. */
@@ -102,6 +132,8 @@ export async function startMemoryServer(options: { readonly virtualClock?: boole
     data: '',
     memory: true,
     listen: { host: '127.0.0.1', port: 0 },
+    auth: 'none',
+    allowUnauthenticatedNetwork: false,
     messageMax: 16 * 2 ** 20,
     memoryMax: 256 * 2 ** 20,
     autoCreate: false,

@@ -17,6 +17,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/filters': [],
   'src/journal': ['src/core'],
   'src/engine': ['src/core', 'src/filters', 'src/journal/journal.ts', 'protocol/src'],
+  'src/access': ['src/filters'],
   'src/net': [],
   'src/listeners/native': ['src/engine', 'src/net', 'protocol/src'],
   'src/listeners/http': ['src/engine', 'src/net', 'protocol/src'],

@@ -9,6 +9,10 @@ export interface ServerConfig {
   readonly listen: Address
   /** Host names that requests may name beside `localhost` and IP addresses; absent: any, unless we listen on loopback alone. */
   readonly hosts?: readonly string[]
+  /** `tokens`: whoever connects says with a token who he is, and may do what that grants. */
+  readonly auth: 'none' | 'tokens'
+  /** Lets anybody reach a server that asks nobody who he is, also from other machines. */
+  readonly allowUnauthenticatedNetwork: boolean
   /** Largest body of a message, in bytes. */
   readonly messageMax: number
   /** Most bytes of bodies in memory. */

@@ -21,6 +21,13 @@ export const SETTINGS: { readonly [K in keyof Settings]-?: Setting<NonNullable<S
   memory: { key: 'memory', parse: boolean, fromText: booleanText, fallback: false },
   listen: { key: 'listen', parse: address, fallback: { host: '127.0.0.1', port: 7420 } },
   hosts: { key: 'hosts', parse: texts, fromText: list },
+  auth: { key: 'auth', parse: oneOf('none', 'tokens'), fallback: 'none' },
+  allowUnauthenticatedNetwork: {
+    key: 'allow_unauthenticated_network',
+    parse: boolean,
+    fromText: booleanText,
+    fallback: false,
+  },
   messageMax: { key: 'message_max', parse: sizeIn('1KiB', '256MiB'), fallback: 16 * 2 ** 20 },
   memoryMax: { key: 'memory_max', parse: sizeIn('1MiB', '1TiB'), fallback: 256 * 2 ** 20 },
   diskFreeMin: { key: 'disk_free_min', parse: parseSize },
@@ -65,6 +72,11 @@ function text(value: unknown): string | Misread {
 function texts(value: unknown): readonly string[] | Misread {
   if (Array.isArray(value) && value.every(item => typeof item === 'string' && item !== '')) return value
   return { problem: 'must be a list of texts' }
+}
+
+function oneOf<T extends string>(...values: readonly T[]): (value: unknown) => T | Misread {
+  const known = values.map(value => JSON.stringify(value)).join(' or ')
+  return value => (values.includes(value as T) ? (value as T) : { problem: `must be ${known}` })
 }
 
 function boolean(value: unknown): boolean | Misread {

@@ -24,6 +24,7 @@ export type RefusalCode =
   | 'server-busy'
   | 'shutting-down'
   | 'producer-taken-over'
+  | 'unauthenticated'
   | 'protocol-error'
 
 /** A command's answer "no". `detail` is a sentence for people; the other fields say what helps. */

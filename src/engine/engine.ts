@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { Broker } from '../core/broker.ts'
 import { badName, contradictionIn, differing, readOptions, withDefaults } from '../core/declaring.ts'
 import type { Timestamp, TurnNumber } from '../core/facts.ts'
@@ -10,6 +11,8 @@ import type { Journal, JournalFailure } from '../journal/journal.ts'
 import { Alarm } from './alarm.ts'
 import { Bodies } from './bodies.ts'
 import type { Clock } from './clock.ts'
+import { Door } from './door.ts'
+import { type ContentFilter, NOBODY } from './entitlement.ts'
 import { compile, compileOptions, isRefusal, type QueueExpressions, Subject, TestSubject } from './expressions.ts'
 import { forwardedRecord } from './forwarded.ts'
 import { type Deed, Gate } from './gate.ts'
@@ -17,7 +20,8 @@ import { Intake } from './intake.ts'
 import { LeaseTokens } from './lease-tokens.ts'
 import { Party } from './party.ts'
 import type {
-  Engine as Door,
+  AuditEntry,
+  Engine as EngineDoor,
   FilterTestResult,
   Outbox,
   Peer,
@@ -26,6 +30,7 @@ import type {
   QueueView,
 } from './peer.ts'
 import type { Pressure } from './pressure.ts'
+import type { Principal } from './principal.ts'
 import { Waits } from './waits.ts'
 
 /** Messages that a trial of a filter looks at. */
@@ -43,6 +48,10 @@ export interface EngineOptions {
   /** A publish to a queue that does not exist declares it with the defaults. */
   readonly autoCreate: boolean
   readonly pressure: Pressure
+  /** Who comes must be somebody: a party without a principal may do nothing. */
+  readonly isClosedToStrangers?: boolean
+  /** Told of what operators do, and of what was not allowed. */
+  readonly onAudit?: (entry: AuditEntry) => void
   /** Called once, when nothing may be confirmed any more: the process must end (P2). */
   readonly onFatal: (reason: JournalFailure) => void
   /** Calls back after what runs now has returned; default `queueMicrotask`. */
@@ -55,7 +64,7 @@ export interface EngineOptions {
  * The one meeting place of clock, journal and peers: runs a command, appends its facts, and does what follows from it
  * once the turn it rests on is on disk.
  */
-export class Engine implements Door {
+export class Engine implements EngineDoor {
   readonly broker: Broker
   readonly clock: Clock
   readonly bodies: Bodies
@@ -67,6 +76,7 @@ export class Engine implements Door {
   readonly later: (callback: () => void) => void
   readonly limits: { readonly messageMax: number; readonly frameMessagesMax: number }
   readonly soon: (callback: () => void) => void
+  readonly audit: (entry: AuditEntry) => void
   tokens: LeaseTokens = new LeaseTokens(0)
   start = 0
   readonly #journal: Journal
@@ -78,6 +88,9 @@ export class Engine implements Door {
   readonly #expressions = new WeakMap<Queue, QueueExpressions>()
   readonly #parties = new Map<number, Party>()
   readonly #producers = new Map<string, Party>()
+  readonly #isClosedToStrangers: boolean
+  /** Why those who were sent away may not come again. */
+  readonly #dismissed = new WeakMap<Principal, Refusal>()
   #nextPeer = 1
   #turn: TurnNumber = 0
   /** The last turn that had something to keep. */
@@ -99,6 +112,8 @@ export class Engine implements Door {
     this.#autoCreate = options.autoCreate
     this.#pressure = options.pressure
     this.#onFatal = options.onFatal
+    this.#isClosedToStrangers = options.isClosedToStrangers ?? false
+    this.audit = options.onAudit ?? (() => {})
     this.#gate = new Gate(deed => this.#perform(deed), this.soon)
     this.#alarm = new Alarm(options.clock, () => this.run((turn, now) => this.broker.tick(turn, now)))
     options.pressure.onChange((on, reason) => {
@@ -219,8 +234,9 @@ export class Engine implements Door {
 
   // ── peers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  attach(identity: PeerIdentity, outbox: Outbox): Peer {
-    const { producer } = identity
+  attach(introduced: PeerIdentity, outbox: Outbox): Peer {
+    const identity = this.#known(introduced)
+    const { producer, principal } = identity
     if (producer !== undefined) {
       this.#producers
         .get(producer)
@@ -231,7 +247,33 @@ export class Engine implements Door {
     this.#parties.set(party.id, party)
     if (producer !== undefined) this.#producers.set(producer, party)
     if (this.#pressure.on) this.answerAfter(0, () => outbox.pressure(true, this.#pressure.reason))
-    return party
+    const why = principal && this.#dismissed.get(principal)
+    if (why !== undefined) {
+      party.close()
+      this.answerAfter(0, () => outbox.closed(why))
+    }
+    return new Door(this, party)
+  }
+
+  #known({ principal, producer, name }: PeerIdentity): PeerIdentity {
+    if (principal === undefined) return { name, ...(producer && { producer }), ...this.#stranger }
+    return { name, principal, ...(producer && { producer: producerOf(principal, producer) }) }
+  }
+
+  get #stranger(): Pick<PeerIdentity, 'principal'> {
+    return this.#isClosedToStrangers ? { principal: NOBODY } : {}
+  }
+
+  /** Ends all that somebody has here: its parties, and what it has pulled and not settled returns at once. */
+  dismiss(principal: Principal, why: Refusal): void {
+    this.#dismissed.set(principal, why)
+    for (const party of [...this.#parties.values()]) if (party.identity.principal === principal) party.end(why)
+    if (this.#state !== 'ready') return
+    for (const { queue, subscription } of [...this.tokens.of(principal)]) {
+      const deliveries = [{ first: 1, count: subscription.next - 1 }]
+      const claims = [{ subscription, deliveries }]
+      this.run((turn, now) => this.broker.settle(turn, now, queue, claims, { kind: 'release' }))
+    }
   }
 
   /** A party is closed: nobody reaches it any more. */
@@ -349,7 +391,8 @@ export class Engine implements Door {
     return isRefusal(filter) ? filter : bodies.map(body => filter.matches(new TestSubject(body)))
   }
 
-  testFilterOnQueue(expression: string, name: string): FilterTestResult | Refusal {
+  /** @param content what is looked at; absent: all */
+  testFilterOnQueue(expression: string, name: string, content?: ContentFilter): FilterTestResult | Refusal {
     const filter = compile(expression, 'subscription')
     if (isRefusal(filter)) return filter
     const queue = this.find(name)
@@ -362,13 +405,20 @@ export class Engine implements Door {
       if (tested === FILTER_TEST_MAX) break
       const cursor = this.bodies.find(queue.id, sequence)
       if (cursor === undefined) continue
+      subject.at(cursor, name)
+      if (content?.matches(subject) === false) continue
       tested += 1
-      if (!filter.matches(subject.at(cursor, name))) continue
+      if (!filter.matches(subject)) continue
       matched += 1
       if (first.length < FILTER_TEST_FIRST) first.push(sequence)
     }
     return { tested, matched, first }
   }
+}
+
+/** The numbers of a producer are its principal's alone: another who knows its id neither ends it nor counts on for it. */
+function producerOf({ name }: Principal, producer: string): string {
+  return createHash('sha256').update(`${producer} ${name}`).digest('hex').slice(0, producer.length)
 }
 
 function isJournalFailure(error: unknown): error is JournalFailure {

@@ -5,6 +5,7 @@ import { type Refusal, refuse } from '../core/refusals.ts'
 import type { Predicate } from '../core/subscription.ts'
 import { compileFilter, type Filter, FilterError, type FilterPurpose, type FilterSubject } from '../filters/index.ts'
 import type { Bodies } from './bodies.ts'
+import type { ContentFilter } from './entitlement.ts'
 
 /** Names that expressions use for properties: `[/$content_type]`. */
 const PROPERTY_NAMES: Readonly<Record<string, keyof MessageProperties>> = {
@@ -65,9 +66,10 @@ const OPTIONS = ['barrier', 'filter', 'priority', 'group'] as const
 /** The expressions of a queue, compiled. Of priority and group also absent when the option says `property`. */
 export type QueueExpressions = Readonly<Record<(typeof OPTIONS)[number], Filter | undefined>>
 
-export function compile(text: string, purpose: FilterPurpose): Filter | Refusal {
+/** @param isStrict of what somebody is entitled to: what cannot be read in one way only does not match */
+export function compile(text: string, purpose: FilterPurpose, isStrict = false): Filter | Refusal {
   try {
-    return compileFilter(text, { purpose, now: () => Date.now() / 1000 })
+    return compileFilter(text, { purpose, isStrict, now: () => Date.now() / 1000 })
   } catch (error) {
     if (!(error instanceof FilterError)) throw error
     return refuse('bad-filter', error.message, { column: error.column, expected: error.expected, expression: text })
@@ -97,23 +99,59 @@ export function compileOptions(options: Pick<QueueOptions, (typeof OPTIONS)[numb
   return compiled
 }
 
-/** A subscription's filter as the core takes it. */
-export function predicateOf(filter: Filter, queue: Queue, bodies: Bodies): Predicate {
+/** What a subscription wishes and is entitled to, as the core takes it; one of the two is there. */
+export interface EnginePredicate extends Predicate {
+  readonly content: ContentFilter | undefined
+}
+
+/** Both must match (D1, B5). Subscriptions that wish and are entitled to the same share a line. */
+export function predicateOf(
+  filter: Filter | undefined,
+  content: ContentFilter | undefined,
+  queue: Queue,
+  bodies: Bodies,
+): EnginePredicate {
   const subject = new Subject()
+  const isMatch = () => filter?.matches(subject) !== false && content?.matches(subject) !== false
   return {
-    text: filter.text,
+    text: content === undefined ? (filter?.text ?? '') : `${filter?.text ?? ''}\u0000${content.text}`,
+    content,
     matches(sequence) {
       const cursor = bodies.find(queue.id, sequence)
-      return cursor !== undefined && filter.matches(subject.at(cursor, queue.name))
+      if (cursor === undefined) return false
+      subject.at(cursor, queue.name)
+      return isMatch()
     },
     matchesBarrier({ bytes, outcome }) {
-      const cursor = new MessageCursor().open(bytes)
       subject.outcome = outcome
-      const matches = cursor.next() && filter.matches(subject.at(cursor, queue.name))
+      const matches = isRecordMatch(bytes, queue.name, subject, isMatch)
       subject.outcome = undefined
       return matches
     },
   }
+}
+
+/** Whether somebody entitled to this may know of a barrier. */
+export function isBarrierOf(
+  content: ContentFilter,
+  { bytes, outcome }: { readonly bytes: Uint8Array; readonly outcome?: string },
+  queue: string,
+): boolean {
+  const subject = new Subject()
+  subject.outcome = outcome
+  return isRecordMatch(bytes, queue, subject, () => content.matches(subject))
+}
+
+function isRecordMatch(bytes: Uint8Array, queue: string, subject: Subject, isMatch: () => boolean): boolean {
+  const cursor = new MessageCursor().open(bytes)
+  if (!cursor.next()) return false
+  subject.at(cursor, queue)
+  return isMatch()
+}
+
+/** What a subscription is entitled to, if not to all. */
+export function contentOf(predicate: Predicate | undefined): ContentFilter | undefined {
+  return (predicate as EnginePredicate | undefined)?.content
 }
 
 /** A body that is no message yet, for trying out an expression. */

@@ -4,7 +4,8 @@ import { type Refusal, refuse } from '../core/refusals.ts'
 import type { Run } from '../core/run.ts'
 import { type BarrierView, holdouts, type QueueView, viewBarrier, viewGathering, viewQueue } from '../core/snapshot.ts'
 import type { Engine } from './engine.ts'
-import { compile, isRefusal, Subject } from './expressions.ts'
+import type { ContentFilter } from './entitlement.ts'
+import { compile, isRefusal, predicateOf } from './expressions.ts'
 import type {
   BarrierName,
   BarriersCommand,
@@ -39,6 +40,7 @@ interface Choice {
   readonly state?: MessageView['state'] | undefined
   readonly belongs?: (run: Run) => boolean
   readonly filter?: string | undefined
+  readonly content?: ContentFilter | undefined
   readonly after?: Sequence | undefined
   readonly below?: Sequence
 }
@@ -129,17 +131,18 @@ export class Inspection {
     )
   }
 
-  browse(command: BrowseCommand): Page | Refusal {
+  /** @param content what of the queue may be seen; absent: all */
+  browse(command: BrowseCommand, content?: ContentFilter): Page | Refusal {
     const queue = this.#engine.find(command.queue)
-    return isRefusal(queue) ? queue : this.#page(queue, command, command)
+    return isRefusal(queue) ? queue : this.#page(queue, { ...command, content }, command)
   }
 
-  deadLetters(choice: DeadLetterChoice & PageCommand): Page | Refusal {
+  deadLetters(choice: DeadLetterChoice & PageCommand, content?: ContentFilter): Page | Refusal {
     const found = this.deadLettersOf(choice)
     if (isRefusal(found)) return found
     const { from, belongs } = found
     if (from === undefined) return { messages: [] }
-    return this.#page(from, { belongs, filter: choice.filter, after: choice.after }, choice)
+    return this.#page(from, { belongs, filter: choice.filter, content, after: choice.after }, choice)
   }
 
   /** The queue that holds the dead letters of another one, and which of them are meant. */
@@ -181,15 +184,16 @@ export class Inspection {
     return next === undefined ? { sequences } : { sequences, next }
   }
 
-  #matcher(queue: Queue, text: string | undefined): ((sequence: Sequence) => boolean) | Refusal {
-    if (text === undefined || text === '') return EVERY
-    const filter = compile(text, 'subscription')
+  #matcher(
+    queue: Queue,
+    text: string | undefined,
+    content: ContentFilter | undefined,
+  ): ((sequence: Sequence) => boolean) | Refusal {
+    const filter = text === undefined || text === '' ? undefined : compile(text, 'subscription')
     if (isRefusal(filter)) return filter
-    const subject = new Subject()
-    return sequence => {
-      const cursor = this.#engine.bodies.find(queue.id, sequence)
-      return cursor !== undefined && filter.matches(subject.at(cursor, queue.name))
-    }
+    if (filter === undefined && content === undefined) return EVERY
+    const { matches } = predicateOf(filter, content, queue, this.#engine.bodies)
+    return matches
   }
 
   #page(queue: Queue, choice: Choice, { limit, bytesMax = PAGE_BYTES }: PageCommand): Page | Refusal {
@@ -210,11 +214,11 @@ export class Inspection {
   /** Goes from message to message until it is told to stop, or has done enough for now. @returns where to go on */
   #walk(
     queue: Queue,
-    { state, belongs, filter, after = 0, below = Number.POSITIVE_INFINITY }: Choice,
+    { state, belongs, filter, content, after = 0, below = Number.POSITIVE_INFINITY }: Choice,
     isFull: () => boolean,
     found: (sequence: Sequence, place: Place) => void,
   ): Sequence | Refusal | undefined {
-    const matches = this.#matcher(queue, filter)
+    const matches = this.#matcher(queue, filter, content)
     if (isRefusal(matches)) return matches
     const budget = this.#budget()
     const work = matches === EVERY ? 1 : FILTER_WORK

@@ -4,6 +4,7 @@ import type { QueueOptions } from '../core/options.ts'
 import type { Room } from '../core/overflow.ts'
 import type { Incoming, IncomingRun } from '../core/publishing.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
+import type { PublishGuard } from './entitlement.ts'
 import { type QueueExpressions, Subject } from './expressions.ts'
 
 /** Bodies from this size on are counted one by one; smaller ones share a run, and its bytes evenly. */
@@ -17,6 +18,8 @@ export interface IntakeTarget {
   readonly room: Room
   /** Inside the dedupe window. */
   isSeen(id: string): boolean
+  /** What the publisher may do; absent: all. */
+  readonly guard?: PublishGuard | undefined
 }
 
 export interface IntakeAsked {
@@ -43,7 +46,7 @@ export class Intake {
 
   /** @returns a refusal of the whole when the bytes are not `count` records. */
   read(target: IntakeTarget, asked: IntakeAsked): Incoming[] | Refusal {
-    const { options, expressions } = target
+    const { options, expressions, guard } = target
     const cursor = this.#cursor.open(asked.bytes)
     const stretches = new Stretches(asked.bytes)
     const looks =
@@ -52,7 +55,7 @@ export class Intake {
       expressions.priority !== undefined ||
       expressions.group !== undefined
     let room = new RoomLeft(target.room)
-    const isPlain = !looks && !asked.isDedupeAsked && room.isUnlimited
+    const isPlain = !looks && guard?.allowsMessages !== false && !asked.isDedupeAsked && room.isUnlimited
     let index = 0
     try {
       for (; cursor.next(); index += 1) {
@@ -66,7 +69,7 @@ export class Intake {
           continue
         }
         const properties = cursor.properties()
-        const subject = looks ? this.#subject.at(cursor, target.name) : undefined
+        const subject = looks || guard !== undefined ? this.#subject.at(cursor, target.name) : undefined
         const refusal = this.#refusal(bodyBytes, options, asked.isDedupeAsked)
         if (refusal !== undefined) {
           stretches.refuse(index, refusal)
@@ -76,7 +79,9 @@ export class Intake {
           properties?.barrier !== undefined ||
           (subject !== undefined && expressions.barrier?.matches(subject) === true)
         ) {
-          const problem = barrierProblem(target.name, properties, bodyBytes)
+          const problem =
+            (subject && guard?.barrier(subject, properties?.barrier?.forward ?? [])) ??
+            barrierProblem(target.name, properties, bodyBytes)
           if (problem === undefined)
             stretches.addBarrier(
               index,
@@ -88,8 +93,12 @@ export class Intake {
           else stretches.refuse(index, problem)
           continue
         }
-        if (subject !== undefined && expressions.filter?.matches(subject) === false) {
-          stretches.refuse(index, notAccepted(target))
+        const notTaken =
+          subject &&
+          (guard?.message(subject) ??
+            (expressions.filter?.matches(subject) === false ? notAccepted(target) : undefined))
+        if (notTaken !== undefined) {
+          stretches.refuse(index, notTaken)
           continue
         }
         const id = options.dedupeWindowMs > 0 ? properties?.messageId : undefined

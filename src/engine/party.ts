@@ -1,32 +1,21 @@
-import type { BarrierRecord, Sequence } from '../core/facts.ts'
+import type { BarrierRecord } from '../core/facts.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
-import type { BarrierView, QueueView } from '../core/snapshot.ts'
 import type { Predicate, Subscription } from '../core/subscription.ts'
 import type { Effect } from '../core/turn.ts'
 import type { Engine } from './engine.ts'
-import { compile, isRefusal, predicateOf } from './expressions.ts'
-import { Inspection } from './inspection.ts'
-import { Operations } from './operations.ts'
+import { type ContentFilter, Entitlement } from './entitlement.ts'
+import { compile, contentOf, isBarrierOf, isRefusal, predicateOf } from './expressions.ts'
+import { recordWithoutCounts } from './hiding.ts'
 import type {
   BarrierName,
-  BarriersCommand,
-  BarriersPage,
-  BatchRest,
-  BrowseCommand,
-  DeadLetterChoice,
   Delivery,
-  Holdout,
-  MessageView,
   Outbox,
-  PageCommand,
-  Peer,
   PeerIdentity,
   PublishCommand,
   PullCommand,
   Pulled,
-  QueueOptionsInput,
   SettleAnswer,
   SettleCommand,
   SubscribeCommand,
@@ -45,16 +34,19 @@ interface Subscribed_ {
   readonly subscription: Subscription
 }
 
-/** One connected party: keeps what is its own, and takes all else to the engine. */
-export class Party implements Peer {
+/**
+ * One connected party: what it has subscribed to, holds and waits for. Listeners reach it through its door, which knows
+ * what it may do; what it publishes is judged here, message by message, as it is read.
+ */
+export class Party {
   readonly id: number
   readonly identity: PeerIdentity
   readonly outbox: Outbox
+  /** What it may do; absent: everything. */
+  readonly entitlement: Entitlement | undefined
   readonly #engine: Engine
   readonly #subscriptions = new Map<SubscriptionId, Subscribed_>()
   readonly #pulls: Pulls
-  readonly #inspection: Inspection
-  readonly #operations: Operations
   readonly #publishing: Publishing
   readonly #settles: Settles
   readonly #waits = new Set<() => void>()
@@ -66,20 +58,26 @@ export class Party implements Peer {
     this.id = terms.id
     this.identity = terms.identity
     this.outbox = terms.outbox
-    this.#publishing = new Publishing(terms.engine, terms.identity.producer)
+    const { principal, producer } = terms.identity
+    this.entitlement =
+      principal &&
+      new Entitlement(principal, (act, queue) => {
+        terms.engine.audit({ act, queue, peer: this.name, principal: principal.name, refused: 'not-allowed' })
+      })
+    this.#publishing = new Publishing(terms.engine, producer, this.entitlement)
     this.#settles = new Settles({
       engine: terms.engine,
       publishing: this.#publishing,
-      answer: reply => this.#answer(reply),
-      soon: reply => this.#soon(reply),
+      principal,
+      answer: reply => this.answer(reply),
+      soon: reply => this.soon(reply),
     })
-    this.#inspection = new Inspection(terms.engine)
-    this.#operations = new Operations({
+    this.#pulls = new Pulls({
       engine: terms.engine,
-      inspection: this.#inspection,
-      answer: reply => this.#answer(reply),
+      peer: terms.id,
+      principal,
+      answer: reply => this.answer(reply),
     })
-    this.#pulls = new Pulls({ engine: terms.engine, peer: terms.id, answer: reply => this.#answer(reply) })
   }
 
   get name(): string {
@@ -89,34 +87,35 @@ export class Party implements Peer {
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void, kept?: () => void): void {
-    const answers = this.#refusal() ?? this.#publishing.publish(command)
+    const answers = this.refusal() ?? this.#publishing.publish(command)
     if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
-    else if (isRefusal(answers)) this.#soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
-    else if (command.confirm === 'none') this.#soon(() => answered(answers.filter(answer => 'refusal' in answer)))
-    else if (command.confirm === 'accepted' && answers.every(isEarly)) this.#soon(() => answered(answers))
-    else this.#answer(() => answered(answers))
-    if (kept !== undefined) this.#answer(kept)
+    else if (isRefusal(answers)) this.soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
+    else if (command.confirm === 'none') this.soon(() => answered(answers.filter(answer => 'refusal' in answer)))
+    else if (command.confirm === 'accepted' && answers.every(isEarly)) this.soon(() => answered(answers))
+    else this.answer(() => answered(answers))
+    if (kept !== undefined) this.answer(kept)
   }
 
   publishAtomic(
     parts: readonly PublishCommand[],
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
   ): void {
-    const answers = this.#refusal() ?? this.#publishing.publishAtomic(parts)
+    const answers = this.refusal() ?? this.#publishing.publishAtomic(parts)
     if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
     else if (isRefusal(answers))
-      this.#soon(() => answered(parts.map(({ count }) => [{ index: 0, count, refusal: answers }])))
-    else this.#answer(() => answered(answers))
+      this.soon(() => answered(parts.map(({ count }) => [{ index: 0, count, refusal: answers }])))
+    else this.answer(() => answered(answers))
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
 
-  subscribe(command: SubscribeCommand): Subscribed | Refusal {
-    const queue = this.#refusal() ?? this.#engine.find(command.queue)
+  /** @param content what it may see of the queue; absent: all */
+  subscribe(command: SubscribeCommand, content?: ContentFilter): Subscribed | Refusal {
+    const queue = this.refusal() ?? this.#engine.find(command.queue)
     if (isRefusal(queue)) return queue
     if (this.#subscriptions.has(command.subscription))
       return refuse('invalid-request', `subscription ${command.subscription} is there already`)
-    const predicate = this.#predicate(queue, command.filter)
+    const predicate = this.#predicate(queue, command.filter, content)
     if (isRefusal(predicate)) return predicate
     const { subscription, missed } = this.#engine.run((turn, now) =>
       this.#engine.broker.subscribe(
@@ -148,7 +147,9 @@ export class Party implements Peer {
     if (found === undefined) return refuse('invalid-request', `there is no subscription ${id}`)
     const { queue, subscription } = found
     const predicate =
-      change.filter === undefined ? subscription.predicate : this.#predicate(queue, change.filter ?? undefined)
+      change.filter === undefined
+        ? subscription.predicate
+        : this.#predicate(queue, change.filter ?? undefined, contentOf(subscription.predicate))
     if (isRefusal(predicate)) return predicate
     this.#change(queue, () => {
       if (change.filter !== undefined) {
@@ -169,10 +170,15 @@ export class Party implements Peer {
     this.#engine.run((turn, now) => this.#engine.broker.unsubscribe(turn, now, found.queue, found.subscription, false))
   }
 
-  #predicate(queue: Queue, text: string | undefined): Predicate | undefined | Refusal {
-    if (text === undefined || text === '') return undefined
-    const filter = compile(text, 'subscription')
-    return isRefusal(filter) ? filter : predicateOf(filter, queue, this.#engine.bodies)
+  #predicate(
+    queue: Queue,
+    text: string | undefined,
+    content: ContentFilter | undefined,
+  ): Predicate | undefined | Refusal {
+    const filter = text === undefined || text === '' ? undefined : compile(text, 'subscription')
+    if (isRefusal(filter)) return filter
+    if (filter === undefined && content === undefined) return undefined
+    return predicateOf(filter, content, queue, this.#engine.bodies)
   }
 
   /** An effect of the core for one of this party's subscriptions. */
@@ -195,7 +201,7 @@ export class Party implements Peer {
       const delivery = {
         subscription: subscription.tag,
         queue: queue.name,
-        record: effect.record,
+        record: contentOf(subscription.predicate) === undefined ? effect.record : recordWithoutCounts(effect.record),
         replayed: effect.replayed,
       }
       if (pull !== undefined) pull.barrier(delivery)
@@ -257,7 +263,7 @@ export class Party implements Peer {
     const found = this.#subscriptions.get(command.subscription)
     if (found === undefined) {
       const results = command.deliveries.map(range => ({ ...range, result: 'unknown' as const }))
-      this.#soon(() => answered?.({ results }))
+      this.soon(() => answered?.({ results }))
       return
     }
     const claims = [{ subscription: found.subscription, deliveries: command.deliveries }]
@@ -266,148 +272,39 @@ export class Party implements Peer {
 
   // ── pulls ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  pull(command: PullCommand, answered: (answer: Pulled | Refusal) => void): { cancel(): void } {
+  /** @param content what it may see of the queue; absent: all */
+  pull(
+    command: PullCommand,
+    answered: (answer: Pulled | Refusal) => void,
+    content?: ContentFilter,
+  ): { cancel(): void } {
     const nothing = { cancel() {} }
-    const queue = this.#refusal() ?? this.#engine.find(command.queue)
-    const predicate = isRefusal(queue) ? queue : this.#predicate(queue, command.filter)
+    const queue = this.refusal() ?? this.#engine.find(command.queue)
+    const predicate = isRefusal(queue) ? queue : this.#predicate(queue, command.filter, content)
     if (isRefusal(queue) || isRefusal(predicate)) {
-      this.#soon(() => answered((isRefusal(queue) ? queue : predicate) as Refusal))
+      this.soon(() => answered((isRefusal(queue) ? queue : predicate) as Refusal))
       return nothing
     }
     return this.#pulls.begin({ queue, predicate, command, answered })
   }
 
-  settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void): void {
-    this.#settles.settleTokens(command, answered)
+  settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void, isShared: boolean): void {
+    this.#settles.settleTokens(command, answered, isShared)
   }
 
-  // ── queues and barriers ────────────────────────────────────────────────────────────────────────────────────────
+  // ── waiting ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  declare(
-    name: string,
-    options: QueueOptionsInput,
-    answered: (answer: { readonly created: boolean; readonly queue: QueueView } | Refusal) => void,
-  ): void {
-    const answer = this.#refusal() ?? this.#engine.declare(name, options)
-    this.#answer(() => answered(answer))
-  }
-
-  deleteQueue(name: string, answered: (answer: Refusal | undefined) => void): void {
-    const queue = this.#refusal() ?? this.#engine.find(name)
-    const refusal = isRefusal(queue)
-      ? queue
-      : this.#engine.run((turn, now) => this.#engine.broker.delete(turn, now, queue))
-    this.#answer(() => answered(refusal))
-  }
-
-  update(name: string, options: QueueOptionsInput, answered: (answer: QueueView | Refusal) => void): void {
-    const answer = this.#refusal() ?? this.#engine.update(name, options)
-    this.#answer(() => answered(answer))
-  }
-
-  pause(name: string, isPaused: boolean, answered: (answer: QueueView | Refusal) => void): void {
-    const answer = this.#refusal() ?? this.#operations.pause(name, isPaused)
-    this.#answer(() => answered(answer))
-  }
-
-  purge(
-    name: string,
-    how: { readonly leased: boolean },
-    answered: (answer: { readonly purged: number } | Refusal) => void,
-  ): void {
-    const refusal = this.#refusal()
-    if (refusal === undefined) this.#operations.purge(name, how.leased, answered)
-    else this.#soon(() => answered(refusal))
-  }
-
-  operate(
-    queue: string,
-    sequence: Sequence,
-    act: 'release' | 'dead-letter' | 'delete',
-    answered: (answer: 'done' | 'unknown' | Refusal) => void,
-  ): void {
-    const answer = this.#refusal() ?? this.#operations.operate(queue, sequence, act)
-    this.#answer(() => answered(answer))
-  }
-
-  requeueDeadLetters(
-    choice: DeadLetterChoice,
-    answered: (answer: { readonly requeued: number } | Refusal) => void,
-  ): void {
-    const refusal = this.#refusal()
-    if (refusal === undefined) this.#operations.requeue(choice, answered)
-    else this.#soon(() => answered(refusal))
-  }
-
-  purgeDeadLetters(choice: DeadLetterChoice, answered: (answer: { readonly purged: number } | Refusal) => void): void {
-    const refusal = this.#refusal()
-    if (refusal === undefined) this.#operations.purgeDead(choice, answered)
-    else this.#soon(() => answered(refusal))
-  }
-
-  cancelBarrier(
-    queue: string,
-    name: BarrierName,
-    rest: BatchRest | undefined,
-    answered: (answer: BarrierView | Refusal) => void,
-  ): void {
-    const answer = this.#refusal() ?? this.#operations.cancelBarrier(queue, name, rest)
-    this.#answer(() => answered(answer))
-  }
-
-  extendBarrier(
-    queue: string,
-    name: BarrierName,
-    deadlineMs: number,
-    answered: (answer: BarrierView | Refusal) => void,
-  ): void {
-    const answer = this.#refusal() ?? this.#operations.extendBarrier(queue, name, deadlineMs)
-    this.#answer(() => answered(answer))
-  }
-
-  queues(): readonly QueueView[] {
-    return this.#inspection.queues()
-  }
-
-  queue(name: string): QueueView | Refusal {
-    return this.#inspection.queue(name)
-  }
-
-  browse(command: BrowseCommand): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal {
-    return this.#inspection.browse(command)
-  }
-
-  deadLetters(
-    choice: DeadLetterChoice & PageCommand,
-  ): { readonly messages: readonly MessageView[]; readonly next?: Sequence } | Refusal {
-    return this.#inspection.deadLetters(choice)
-  }
-
-  barriers(command: BarriersCommand): BarriersPage | Refusal {
-    return this.#inspection.barriers(command)
-  }
-
-  barrier(name: string, barrierName: BarrierName): BarrierView | Refusal {
-    return this.#inspection.barrier(name, barrierName)
-  }
-
-  holdouts(
-    name: string,
-    barrierName: BarrierName,
-    page: { readonly after?: Sequence; readonly limit: number },
-  ): readonly Holdout[] | Refusal {
-    return this.#inspection.holdouts(name, barrierName, page)
-  }
-
+  /** @param content which barriers it may know of: of others it hears nothing, as if they were not there */
   waitForBarrier(
     name: string,
     barrierName: BarrierName,
     timeoutMs: number | undefined,
     answered: (answer: BarrierRecord | Refusal) => void,
+    content?: ContentFilter,
   ): { cancel(): void } {
-    const queue = this.#refusal() ?? this.#engine.find(name)
+    const queue = this.refusal() ?? this.#engine.find(name)
     if (isRefusal(queue)) {
-      this.#soon(() => answered(queue))
+      this.soon(() => answered(queue))
       return { cancel() {} }
     }
     const { clock, waits } = this.#engine
@@ -421,6 +318,7 @@ export class Party implements Peer {
       return true
     }
     const end = (answer: BarrierRecord | Refusal) => {
+      if (content !== undefined && !isRefusal(answer) && !isBarrierOf(content, answer, name)) return
       if (finish()) answered(answer)
     }
     const stopWaiting = waits.add(queue.id, barrierName, end)
@@ -456,19 +354,19 @@ export class Party implements Peer {
     this.outbox.closed(why)
   }
 
-  #refusal(): Refusal | undefined {
+  refusal(): Refusal | undefined {
     if (this.#isClosed) return refuse('shutting-down', 'this connection has been closed')
     return this.#engine.isOpen ? undefined : refuse('shutting-down', 'the server is shutting down')
   }
 
   /** Answers when all that was decided is on disk, if anybody is left to hear it. */
-  #answer(reply: () => void): void {
+  answer(reply: () => void): void {
     this.#engine.answer(() => {
       if (!this.#isClosed) reply()
     })
   }
 
-  #soon(reply: () => void): void {
+  soon(reply: () => void): void {
     this.#engine.answerAfter(0, () => {
       if (!this.#isClosed) reply()
     })

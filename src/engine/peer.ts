@@ -1,8 +1,8 @@
 import type {
-  BarrierRecord,
   BatchNumber,
   BatchRest,
   BatchStats,
+  BarrierRecord as CoreBarrierRecord,
   DeadLetterOrigin,
   Sequence,
   Timestamp,
@@ -11,11 +11,16 @@ import type { QueueOptions } from '../core/options.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
 import type { Refusal } from '../core/refusals.ts'
 import type { SettleResult as Settled, SettleHow } from '../core/settling.ts'
-import type { BarrierView, Holdout as CoreHoldout, Progress, QueueView } from '../core/snapshot.ts'
+import type {
+  BarrierView as CoreBarrierView,
+  Holdout as CoreHoldout,
+  QueueView as CoreQueueView,
+  Progress,
+} from '../core/snapshot.ts'
+import type { Principal } from './principal.ts'
 
+export type { AuditEntry, Doorkeeper, Principal } from './principal.ts'
 export type {
-  BarrierRecord,
-  BarrierView,
   BatchNumber,
   BatchRest,
   BatchStats,
@@ -23,11 +28,21 @@ export type {
   Progress,
   PublishAnswer,
   QueueOptions,
-  QueueView,
   Refusal,
   Sequence,
   SettleHow,
 }
+
+/** A released barrier. `stats` are kept from those who may not see every message: they would count the others. */
+export type BarrierRecord = Omit<CoreBarrierRecord, 'stats'> & { readonly stats?: BatchStats }
+/** `progress` likewise. */
+export type BarrierView = Omit<CoreBarrierView, 'progress' | 'record'> & {
+  readonly progress?: Progress
+  readonly record?: BarrierRecord
+}
+type Count = 'ready' | 'leased' | 'delayed' | 'bytes' | 'barriersWaiting' | 'open' | 'publishedTotal' | 'ackedTotal'
+/** A queue; its counts are kept from those who may not see every message. */
+export type QueueView = Omit<CoreQueueView, Count> & Partial<Pick<CoreQueueView, Count>>
 
 /** A message that holds a barrier; `holder` is the name of the peer that has it. */
 export type Holdout = Omit<CoreHoldout, 'holder'> & { readonly holder?: string }
@@ -319,6 +334,8 @@ export interface Peer {
     deadlineMs: number,
     answered: (answer: BarrierView | Refusal) => void,
   ): void
+  /** Which of the messages that are ready an expression matches; at most 10,000 are looked at. */
+  testFilter(expression: string, queue: string): FilterTestResult | Refusal
   deleteQueue(name: string, answered: (answer: Refusal | undefined) => void): void
   queues(): readonly QueueView[]
   queue(name: string): QueueView | Refusal
@@ -354,6 +371,8 @@ export interface PeerIdentity {
   readonly name: string
   /** Random id of an SDK client, 32 hex digits; a second peer with the same one ends the first (P9). */
   readonly producer?: string
+  /** Who it is. Without one it may do everything, or nothing at all where the server wants to know who comes. */
+  readonly principal?: Principal | undefined
 }
 
 export interface FilterTestResult {
@@ -371,6 +390,5 @@ export interface Engine {
   /** Ready to serve; else a reason. */
   readiness(): { readonly ready: boolean; readonly reason?: string }
   testFilter(expression: string, bodies: readonly Uint8Array[]): readonly boolean[] | Refusal
-  testFilterOnQueue(expression: string, queue: string): FilterTestResult | Refusal
   readonly pressure: { readonly on: boolean; readonly reason: string }
 }

@@ -4,6 +4,7 @@ import type { Incoming, PublishAnswer } from '../core/publishing.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
 import type { Engine } from './engine.ts'
+import type { Entitlement, PublishGuard } from './entitlement.ts'
 import { isRefusal } from './expressions.ts'
 import type { Messages, PublishCommand } from './peer.ts'
 
@@ -16,14 +17,24 @@ export const UNLIMITED: Room = { messages: Number.POSITIVE_INFINITY, bytes: Numb
 export class Publishing {
   readonly #engine: Engine
   readonly #producer: string | undefined
+  readonly #entitlement: Entitlement | undefined
 
-  constructor(engine: Engine, producer: string | undefined) {
+  /** @param entitlement what the party may do; absent: all */
+  constructor(engine: Engine, producer: string | undefined, entitlement: Entitlement | undefined) {
     this.#engine = engine
     this.#producer = producer
+    this.#entitlement = entitlement
+  }
+
+  /** Asked before the queue is looked for: who may not publish does not learn whether it is there. */
+  guard(queue: string): PublishGuard | Refusal | undefined {
+    return this.#entitlement?.publishing(queue)
   }
 
   /** @returns a sentence when the producer's numbers are out of turn */
   publish(command: PublishCommand): PublishAnswer[] | Refusal | string {
+    const guard = this.guard(command.queue)
+    if (isRefusal(guard)) return guard
     const queue = this.#engine.findOrCreate(command.queue)
     if (isRefusal(queue)) return queue
     if (command.confirm === 'none' && queue.options.semantics !== 'at-most-once') return mustConfirm(queue)
@@ -36,6 +47,7 @@ export class Publishing {
       cutAt: repeated,
       // What is kept whole or not at all does not push out parts of itself.
       room: command.atomic === true ? { ...queue.room, isShared: false } : queue.room,
+      guard,
     })
     if (isRefusal(incoming)) return incoming
     return this.#engine.run((turn, now) => {
@@ -50,7 +62,7 @@ export class Publishing {
   read(
     queue: Queue,
     messages: Messages,
-    how: { isDedupeAsked: boolean; cutAt: number; room: Room },
+    how: { isDedupeAsked: boolean; cutAt: number; room: Room; guard: PublishGuard | undefined },
   ): Incoming[] | Refusal {
     const { limits, intake } = this.#engine
     if (messages.count < 1 || messages.count > limits.frameMessagesMax) {
@@ -66,6 +78,7 @@ export class Publishing {
       expressions: this.#engine.expressions(queue),
       room: how.room,
       isSeen: (id: string) => dedupe.find(id) !== undefined,
+      guard: how.guard,
     }
     return intake.read(target, { bytes: messages.bytes, count: messages.count, ...how })
   }
@@ -86,10 +99,12 @@ export class Publishing {
     const incoming: Incoming[][] = []
     const rooms = new Map<Queue, Room>()
     for (const part of parts) {
+      const guard = this.guard(part.queue)
+      if (isRefusal(guard)) return guard
       const queue = this.#engine.findOrCreate(part.queue)
       if (isRefusal(queue)) return queue
       const room = rooms.get(queue) ?? { ...queue.room, isShared: false }
-      const pieces = this.read(queue, part, { isDedupeAsked: part.dedupe === true, cutAt: 0, room })
+      const pieces = this.read(queue, part, { isDedupeAsked: part.dedupe === true, cutAt: 0, room, guard })
       if (isRefusal(pieces)) return pieces
       rooms.set(queue, without(room, pieces))
       incoming.push(pieces)
@@ -109,6 +124,14 @@ export class Publishing {
   }
 }
 
+/** Where a message must not be lost, nobody may publish without hearing of it (P1). */
+function mustConfirm({ name }: Queue): Refusal {
+  return refuse(
+    'invalid-request',
+    `queue "${name}" is at-least-once: its publishes are confirmed, use confirm "accepted" or "durable"`,
+  )
+}
+
 /** What these leave of the room for further parts of the same publish. */
 function without({ messages, bytes, isShared }: Room, pieces: readonly Incoming[]): Room {
   const runs = pieces.flatMap(piece => (piece.kind === 'messages' ? piece.runs : []))
@@ -117,12 +140,4 @@ function without({ messages, bytes, isShared }: Room, pieces: readonly Incoming[
     bytes: bytes - runs.reduce((sum, { bodyBytes }) => sum + bodyBytes, 0),
     isShared,
   }
-}
-
-/** Where a message must not be lost, nobody may publish without hearing of it (P1). */
-function mustConfirm({ name }: Queue): Refusal {
-  return refuse(
-    'invalid-request',
-    `queue "${name}" is at-least-once: its publishes are confirmed, use confirm "accepted" or "durable"`,
-  )
 }

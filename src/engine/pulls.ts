@@ -4,6 +4,7 @@ import type { Refusal } from '../core/refusals.ts'
 import type { Predicate, Subscription } from '../core/subscription.ts'
 import type { Engine } from './engine.ts'
 import type { Delivery, PullCommand, Pulled } from './peer.ts'
+import type { Principal } from './principal.ts'
 import { Pull } from './pull.ts'
 
 /** Lease of a pull where neither it nor the queue says one, in ms. */
@@ -24,13 +25,20 @@ interface Begun {
 export class Pulls {
   readonly #engine: Engine
   readonly #peer: number
+  readonly #principal: Principal | undefined
   /** Answers when all that was decided is on disk. */
   readonly #answer: (reply: () => void) => void
   readonly #waiting = new Map<Subscription, Pull>()
 
-  constructor(terms: { engine: Engine; peer: number; answer: (reply: () => void) => void }) {
+  constructor(terms: {
+    engine: Engine
+    peer: number
+    principal: Principal | undefined
+    answer: (reply: () => void) => void
+  }) {
     this.#engine = terms.engine
     this.#peer = terms.peer
+    this.#principal = terms.principal
     this.#answer = terms.answer
   }
 
@@ -55,7 +63,7 @@ export class Pulls {
     })
     pull.subscription = subscription
     pull.missed = missed
-    tokens.add(queue, subscription)
+    tokens.add(queue, subscription, this.#principal)
     this.#waiting.set(subscription, pull)
     pull.cancelTimer = clock.at(clock.now() + command.waitMs, () => pull.finish())
     return { cancel: () => this.#cancel(pull) }

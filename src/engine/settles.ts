@@ -5,6 +5,7 @@ import type { Claim, SettleHow } from '../core/settling.ts'
 import type { Engine } from './engine.ts'
 import { isRefusal } from './expressions.ts'
 import type { Messages, SettleAnswer, SettleResult, TokenSettle } from './peer.ts'
+import type { Principal } from './principal.ts'
 import { type Publishing, UNLIMITED } from './publishing.ts'
 
 /** How settles of one party reach the core: by delivery numbers, or by the lease tokens of pulls. */
@@ -14,15 +15,18 @@ export class Settles {
   /** Answers when all that was decided is on disk. */
   readonly #answer: (reply: () => void) => void
   readonly #soon: (reply: () => void) => void
+  readonly #principal: Principal | undefined
 
   constructor(terms: {
     engine: Engine
     publishing: Publishing
+    principal: Principal | undefined
     answer: (reply: () => void) => void
     soon: (reply: () => void) => void
   }) {
     this.#engine = terms.engine
     this.#publishing = terms.publishing
+    this.#principal = terms.principal
     this.#answer = terms.answer
     this.#soon = terms.soon
   }
@@ -57,16 +61,20 @@ export class Settles {
   #carried(publish: readonly Messages[]) {
     const carried = []
     for (const messages of publish) {
+      const guard = this.#publishing.guard(messages.queue)
+      if (isRefusal(guard)) return guard
       const queue = this.#engine.find(messages.queue)
       if (isRefusal(queue)) return queue
-      const incoming = this.#publishing.read(queue, messages, { isDedupeAsked: false, cutAt: 0, room: UNLIMITED })
+      const how = { isDedupeAsked: false, cutAt: 0, room: UNLIMITED, guard }
+      const incoming = this.#publishing.read(queue, messages, how)
       if (isRefusal(incoming)) return incoming
       carried.push({ queue, incoming })
     }
     return carried
   }
 
-  settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void): void {
+  /** @param isShared tokens that others were given count too, where the queue says `acks = "any"` */
+  settleTokens(command: TokenSettle, answered: (answer: SettleAnswer) => void, isShared = true): void {
     const queue = this.#engine.find(command.queue)
     if (isRefusal(queue)) {
       this.#soon(() => answered({ results: [], refusal: queue }))
@@ -74,9 +82,10 @@ export class Settles {
     }
     // One claim a token, so that the results come back in their order.
     const claims: Claim[] = []
+    const by = isShared && queue.options.acks === 'any' ? 'anyone' : this.#principal
     const places: (SettleResult | undefined)[] = []
     for (const { leaseToken } of command.deliveries) {
-      const named = this.#engine.tokens.read(leaseToken, queue)
+      const named = this.#engine.tokens.read(leaseToken, queue, by)
       if (typeof named === 'string') {
         places.push(named)
         continue

@@ -34,13 +34,18 @@ export interface FilterOptions {
   readonly purpose?: FilterPurpose
   /** The clock behind `UNIX_TIMESTAMP()`, in seconds since 1970; the machine's when not given. */
   readonly now?: () => number
+  /**
+   * For what somebody may see or say: a body in which a key on the way to a field stands twice does not match. The
+   * language takes the first of the two and most readers take the last, so what was judged were not what is read.
+   */
+  readonly isStrict?: boolean
 }
 
 /** Compiles an expression. @throws FilterError */
 export function compileFilter(text: string, options: FilterOptions = {}): Filter {
   const source = bytesOfText(text)
   const expression = parse(source, options.purpose ?? 'subscription')
-  const reader = new FieldReader()
+  const reader = new FieldReader(options.isStrict)
   const uses = { body: false }
   const now = options.now ?? (() => Date.now() / 1000)
   const evaluate = compile(expression, { source, reader, now, uses })

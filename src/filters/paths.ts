@@ -45,6 +45,12 @@ export class FieldReader {
   /** The lists in `#fields` that are still growing; undefined where a field has fewer than two values. */
   readonly #lists: (Scalar[] | undefined)[] = []
   readonly #found: number[] = []
+  readonly #refusesRepeatedKeys: boolean
+
+  /** @param refusesRepeatedKeys whether a text with two equal keys on the way to a field is none */
+  constructor(refusesRepeatedKeys = false) {
+    this.#refusesRepeatedKeys = refusesRepeatedKeys
+  }
 
   get fieldCount(): number {
     return this.#fieldCount
@@ -129,9 +135,8 @@ export class FieldReader {
       if (child && child.seenIn !== object) {
         child.seenIn = object
         at = this.#value(child, at, depth)
-      } else {
-        at = skipValue(bytes, at, end, depth)
-      }
+      } else if (child && this.#refusesRepeatedKeys) return INVALID
+      else at = skipValue(bytes, at, end, depth)
       if (at === INVALID) return INVALID
       at = skipSpace(bytes, at, end)
       if (at >= end) return INVALID

@@ -9,13 +9,20 @@ export type LogFacts = Readonly<Record<string, string | number | boolean | undef
 
 type Level = 'info' | 'warn' | 'error'
 
-/** JSON escapes what could forge a line or move a cursor. */
+/** What JSON leaves as it is and a terminal or a reader of lines may not: DEL and the second set of controls (among them an ESC [ of one character), the line ends of Unicode, and what turns the direction of text. */
+const UNSAFE = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
+
+/** JSON, with everything escaped that could forge a line, move a cursor, or show a name as another. */
 export function jsonLog(write: (line: string) => void): Log {
   const at =
     (level: Level) =>
     (event: string, facts: LogFacts = {}) =>
-      write(`${JSON.stringify({ time: new Date().toISOString(), level, event, ...facts })}\n`)
+      write(`${escaped(JSON.stringify({ time: new Date().toISOString(), level, event, ...facts }))}\n`)
   return { info: at('info'), warn: at('warn'), error: at('error') }
+}
+
+function escaped(json: string): string {
+  return json.replace(UNSAFE, character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 export const silentLog: Log = { info() {}, warn() {}, error() {} }

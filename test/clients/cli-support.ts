@@ -33,15 +33,18 @@ export interface ServerChild extends AsyncDisposable {
 interface ServerOptions {
   /** On a folder that lives as long as it; default in memory. */
   readonly durable?: boolean
+  /** Its folder, which the test takes away. */
+  readonly data?: string
   /** A configuration file. */
   readonly config?: string
 }
 
 /** Starts a server. */
-export async function startServer({ durable = false, config }: ServerOptions = {}): Promise<ServerChild> {
+export async function startServer({ durable = false, data, config }: ServerOptions = {}): Promise<ServerChild> {
   const folder = durable ? mkdtempSync(join(tmpdir(), 'sluice-test-')) : undefined
   const given = config === undefined ? [] : ['--config', config]
-  const store = [...given, ...(folder === undefined ? ['--memory'] : ['--data', folder])]
+  const place = folder ?? data
+  const store = [...given, ...(place === undefined ? ['--memory'] : ['--data', place])]
   let { child, url } = await serve([...store, '--listen', '127.0.0.1:0'])
   const env = { ...process.env, SLUICE_URL: url.replace('http', 'ws') }
   return {

@@ -399,7 +399,7 @@ test('B13: a barrier whose deadline passes is released as expired, an extended o
   ann.publish('q', ['a', ['', { barrier: { name: 'eof', deadlineMs: 1_000 } }]])
   journal.commitAll()
   ann.peer.waitForBarrier('q', 'eof', undefined, answer =>
-    ann.heard.push('code' in answer ? answer.code : `${answer.outcome}, ${answer.stats.dropped} dropped`),
+    ann.heard.push('code' in answer ? answer.code : `${answer.outcome}, ${answer.stats?.dropped} dropped`),
   )
   ann.take()
   ann.peer.extendBarrier('q', 'eof', 5_000, () => {})

@@ -337,3 +337,28 @@ function random(length: number): string {
     return 'ab'[state & 1]
   }).join('')
 }
+
+describe('a strict filter', () => {
+  const matches = (text: string, body: string, isStrict: boolean) => {
+    const bytes = new TextEncoder().encode(body)
+    const subject = { bytes, start: 0, end: bytes.length, queue: 'q', property() {}, header() {} }
+    return compileFilter(text, { isStrict }).matches(subject as never)
+  }
+
+  test('does not match a body in which a key on the way to a field stands twice, however it is spelled', () => {
+    const twice = ['{"a":1,"a":1}', '{"a":1,"a":2}', '{"a":1,"\\u0061":2}', '{"a":1,"b":0,"a":null}']
+    for (const body of twice) {
+      expect(matches('/a = 1', body, false), body).toBe(true)
+      expect(matches('/a = 1', body, true), body).toBe(false)
+    }
+    expect(matches('/a/b = 1', '{"a":{"b":1},"a":{"b":2}}', true)).toBe(false)
+    expect(matches('/a/b = 1', '{"a":{"b":1,"b":2}}', true)).toBe(false)
+    expect(matches('/a/b = 1', '[{"a":{"b":1}},{"a":{"b":1,"b":2}}]', true)).toBe(false)
+  })
+
+  test('looks at no other keys: those of two objects, and those it does not read, may be equal', () => {
+    expect(matches('/a = 1', '{"b":1,"b":2,"a":1}', true)).toBe(true)
+    expect(matches('/a = 1', '{"a":1,"c":{"a":2}}', true)).toBe(true)
+    expect(matches('/a/b = 1', '{"a":[{"b":1},{"b":2}]}', true)).toBe(true)
+  })
+})

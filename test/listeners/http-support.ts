@@ -83,10 +83,6 @@ export class FakeEngine implements Engine {
   testFilter(): readonly boolean[] | Refusal {
     return this.onTestFilter()
   }
-
-  testFilterOnQueue(): { tested: number; matched: number; first: readonly number[] } {
-    return { tested: 3, matched: 2, first: [1, 3] }
-  }
 }
 
 class FakePeer implements Peer {
@@ -97,6 +93,10 @@ class FakePeer implements Peer {
   constructor(engine: FakeEngine, id: number) {
     this.#engine = engine
     this.id = id
+  }
+
+  testFilter(): { tested: number; matched: number; first: readonly number[] } {
+    return { tested: 3, matched: 2, first: [1, 3] }
   }
 
   publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void): void {

@@ -48,7 +48,12 @@ describe('hello', () => {
   })
 
   test('a token that is not valid is refused, and no peer is attached', () => {
-    const bench = new Bench({ authenticate: token => token === 'secret' })
+    const bench = new Bench({
+      login: token =>
+        token === 'secret'
+          ? { name: 'ann', isAdmin: false, may: () => undefined }
+          : { code: 'unauthenticated', detail: 'a valid token is needed' },
+    })
     bench.receive(frame('hello', { ...HELLO, token: 'guess' }))
     expect(bench.only('goodbye').code).toBe('unauthenticated')
     expect(bench.closedWith).toEqual([1008, 'unauthenticated'])

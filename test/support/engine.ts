@@ -3,6 +3,7 @@ import { type VirtualClock, virtualClock } from '../../src/engine/clock.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import type { Outbox, Peer, PublishAnswer, PublishCommand, SettleAnswer } from '../../src/engine/peer.ts'
 import { Pressure } from '../../src/engine/pressure.ts'
+import type { AuditEntry, Principal } from '../../src/engine/principal.ts'
 import type { JournalFailure } from '../../src/journal/journal.ts'
 import { type MemoryJournal, memoryJournal } from '../../src/journal/memory.ts'
 
@@ -12,16 +13,24 @@ export interface TestEngine {
   readonly clock: VirtualClock
   readonly failures: JournalFailure[]
   readonly pressure: Pressure
+  readonly audited: AuditEntry[]
 }
 
 /** The real engine on a journal that commits when told, and on a clock that stands still. */
 export async function testEngine(
-  options: { journal?: MemoryJournal; clock?: VirtualClock; messageMax?: number; autoCreate?: boolean } = {},
+  options: {
+    journal?: MemoryJournal
+    clock?: VirtualClock
+    messageMax?: number
+    autoCreate?: boolean
+    isClosedToStrangers?: boolean
+  } = {},
 ): Promise<TestEngine> {
   const journal = options.journal ?? memoryJournal({ manual: true })
   const clock = options.clock ?? virtualClock()
   const failures: JournalFailure[] = []
   const pressure = new Pressure(clock)
+  const audited: AuditEntry[] = []
   const engine = new Engine({
     journal,
     clock,
@@ -29,11 +38,13 @@ export async function testEngine(
     frameMessagesMax: 10_000,
     autoCreate: options.autoCreate ?? false,
     pressure,
+    isClosedToStrangers: options.isClosedToStrangers ?? false,
+    onAudit: entry => audited.push(entry),
     onFatal: reason => failures.push(reason),
   })
   await engine.open()
   journal.commitAll()
-  return { engine, journal, clock, failures, pressure }
+  return { engine, journal, clock, failures, pressure, audited }
 }
 
 /** Lets what is to be done soon be done. */
@@ -47,8 +58,8 @@ export class TestPeer implements Outbox {
   readonly heard: string[] = []
   full = false
 
-  constructor(engine: Engine, name: string, producer?: string) {
-    this.peer = engine.attach(producer === undefined ? { name } : { name, producer }, this)
+  constructor(engine: Engine, name: string, producer?: string, principal?: Principal) {
+    this.peer = engine.attach(producer === undefined ? { name, principal } : { name, producer, principal }, this)
   }
 
   /** What it was told since it was asked last. */

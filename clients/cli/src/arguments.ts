@@ -2,7 +2,7 @@ import { InvalidArgumentError } from 'commander'
 
 /** Options whose value is optional and given with `=` only, by command. */
 const WITH_OPTIONAL_VALUE: Readonly<Record<string, string>> = { publish: '--barrier', consume: '--until-barrier' }
-const COMMON_WITH_VALUE: readonly string[] = ['--url', '--token', '--progress']
+const COMMON_WITH_VALUE: readonly string[] = ['--url', '--token', '--token-file', '--progress']
 
 /**
  * Gives a bare `--barrier` an empty value, so that the word behind it is never taken for the barrier's name:

@@ -14,7 +14,8 @@ interface Barrier extends Document {
   readonly sequence: number
   readonly state: 'gathering' | 'waiting' | 'released'
   readonly outcome?: string
-  readonly progress: Progress
+  /** Absent for a token that sees only some messages. */
+  readonly progress?: Progress
   readonly deadline_at?: string
   readonly released_at?: string
   readonly parties?: { readonly count: number; readonly arrived: readonly string[] }
@@ -125,8 +126,19 @@ async function list(shell: Shell, queue: string, { state, after, bodies }: ListO
 
 function rowOf(barrier: Barrier): readonly Cell[] {
   const { sequence, state, outcome, progress, deadline_at, released_at } = barrier
-  const { published, acked, dead } = progress
-  return [nameOf(barrier), sequence, state, outcome, published, acked, dead, leftOf(progress), deadline_at, released_at]
+  const { published, acked, dead } = progress ?? {}
+  return [
+    nameOf(barrier),
+    sequence,
+    state,
+    outcome,
+    published,
+    acked,
+    dead,
+    progress && leftOf(progress),
+    deadline_at,
+    released_at,
+  ]
 }
 
 async function show(shell: Shell, queue: string, name: string): Promise<number> {
@@ -183,7 +195,7 @@ function questionOf(barrier: Barrier, queue: string, rest: string | undefined): 
   const what =
     state === 'gathering'
       ? `${parties?.arrived.length ?? 0} of ${counted(parties?.count ?? 0, 'party', 'parties')} have come`
-      : `${count(leftOf(progress))} of its ${counted(progress.published, 'message')} are not done`
+      : `${count(progress ? leftOf(progress) : Number.NaN)} of its ${counted(progress?.published ?? Number.NaN, 'message')} are not done`
   const then = rest === undefined ? 'go as the barrier or its queue says' : REST_WORDS[rest]
   return `Cancel barrier ${nameOf(barrier)} of ${queue}? ${what}, and ${then}.`
 }

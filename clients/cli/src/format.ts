@@ -1,8 +1,8 @@
 const NUMBERS = new Intl.NumberFormat('en-US')
 
-/** `1,204,331` */
+/** `1,204,331`; `?` for what this token is not told */
 export function count(value: number): string {
-  return NUMBERS.format(Math.round(value))
+  return Number.isNaN(value) ? '?' : NUMBERS.format(Math.round(value))
 }
 
 /** `1 message`, `1,204 messages`; `many` for what has no `s` */

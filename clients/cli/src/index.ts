@@ -3,7 +3,7 @@ import type { Act } from './act.ts'
 import { closeOptionalValues } from './arguments.ts'
 import { DONE, Stop, USAGE } from './exit.ts'
 import { explain } from './explain.ts'
-import { type CommonOptions, DEFAULT_URL, type Io, type Shell, shellOf } from './io.ts'
+import { type CommonOptions, DEFAULT_URL, type Io, type Shell, shellOf, tokenOf } from './io.ts'
 import { programOf } from './program.ts'
 
 export type { Io } from './io.ts'
@@ -20,7 +20,10 @@ export async function run(argv: readonly string[], io: Io = process): Promise<nu
     async function (this: Command, ...values: unknown[]) {
       const options = this.optsWithGlobals()
       const args = values.slice(0, -2).flat() as string[]
-      exitCode = await guarded(shellOf(io, options as CommonOptions), shell => work(shell, args, options as never))
+      exitCode = await guarded(shellOf(io, options as CommonOptions), shell => {
+        const token = tokenOf(io, options as CommonOptions)
+        return work({ ...shell, token }, args, options as never)
+      })
     }
   try {
     await programOf(io, act).parseAsync(closeOptionalValues(argv), { from: 'user' })

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline/promises'
 import type { Readable, Writable } from 'node:stream'
 import { INTERRUPTED, Stop, USAGE } from './exit.ts'
@@ -28,6 +29,7 @@ export interface Shell {
 export interface CommonOptions {
   readonly url?: string
   readonly token?: string
+  readonly tokenFile?: string
   readonly json?: boolean
   readonly yes?: boolean
   readonly progress?: ProgressMode
@@ -40,10 +42,32 @@ export function shellOf(io: Io, options: CommonOptions): Shell {
   return {
     io,
     url: options.url ?? (io.env['SLUICE_URL'] || DEFAULT_URL),
-    token: options.token ?? (io.env['SLUICE_TOKEN'] || undefined),
+    token: undefined,
     json: options.json ?? false,
     yes: options.yes ?? false,
     talk: new Talk(io.stderr, { progress, color: hasColor(io.stderr, io.env) }),
+  }
+}
+
+/**
+ * Who it is that asks: what was typed beats the environment, and a token beats a file.
+ *
+ * @throws Stop for a file that cannot be read, or both ways at once
+ */
+export function tokenOf(io: Io, { token, tokenFile }: CommonOptions): string | undefined {
+  if (token !== undefined && tokenFile !== undefined) throw new Stop(USAGE, 'Give --token or --token-file, not both.')
+  if (token !== undefined) return token
+  if (tokenFile !== undefined) return readToken(tokenFile)
+  if (io.env['SLUICE_TOKEN']) return io.env['SLUICE_TOKEN']
+  const file = io.env['SLUICE_TOKEN_FILE']
+  return file ? readToken(file) : undefined
+}
+
+function readToken(file: string): string {
+  try {
+    return readFileSync(file, 'utf8').trim()
+  } catch (error) {
+    throw new Stop(USAGE, `The token cannot be read from ${file} (${(error as NodeJS.ErrnoException).code}).`)
   }
 }
 

@@ -10,6 +10,7 @@ import { DEFAULT_URL, type Io } from './io.ts'
 import { publishCommand } from './publish.ts'
 import { queueCommand } from './queue.ts'
 import { serverCommand } from './server.ts'
+import { tokenCommand } from './token.ts'
 import { waitCommand } from './wait.ts'
 
 /** All commands with their options and help. */
@@ -21,6 +22,7 @@ export function programOf(io: Io, act: Act): Command {
     .version(version(), '-V, --version', 'say the version')
     .option('--url <url>', `where the server is (default: $SLUICE_URL, else ${DEFAULT_URL})`)
     .option('--token <token>', 'who you are (default: $SLUICE_TOKEN)')
+    .option('--token-file <file>', 'where it is written who you are (default: $SLUICE_TOKEN_FILE)')
     .option('--json', 'documents for programs on stdout')
     .addOption(
       new Option('--progress <how>', 'a line of JSON a second on stderr, or nothing').choices(['json', 'none']),
@@ -36,6 +38,7 @@ export function programOf(io: Io, act: Act): Command {
     barrierCommand,
     deadCommand,
     filterCommand,
+    tokenCommand,
     serverCommand,
   ]
   for (const command of commands) program.addCommand(command(act))

@@ -15,7 +15,10 @@ import type { Session } from './session.ts'
 /** `clean`: every message acked; `with-dead`: some dead-lettered, expired or dropped; the others: ended early. */
 export type BarrierOutcome = 'clean' | 'with-dead' | 'failed' | 'cancelled' | 'expired'
 
-/** Counts of a batch at its release, and times in ms since the epoch. The barrier itself is not counted. */
+/**
+ * Counts of a batch at its release, and times in ms since the epoch. The barrier itself is not counted. A token that may
+ * see only some messages is not told how many there are: then all counts are `NaN`.
+ */
 export interface BatchStats {
   readonly published: number
   readonly acked: number
@@ -74,7 +77,7 @@ export interface BatchParty<T = unknown> {
   readonly headers: Headers
 }
 
-/** How far a batch is: published = acked + leased + ready + delayed + dead. */
+/** How far a batch is: published = acked + leased + ready + delayed + dead; all `NaN` for a token that sees only some messages. */
 export interface BatchProgress {
   readonly published: number
   readonly acked: number
@@ -317,6 +320,29 @@ export class BatchHandle<T = unknown> {
 /** In a list that leaves bodies out. */
 const NO_MESSAGE = { body: new Uint8Array(0) }
 
+const { NaN: NOT_TOLD } = Number
+const NOT_TOLD_STATS: BatchStats = {
+  published: NOT_TOLD,
+  acked: NOT_TOLD,
+  dead: NOT_TOLD,
+  expired: NOT_TOLD,
+  dropped: NOT_TOLD,
+  carried: NOT_TOLD,
+}
+const NOT_TOLD_PROGRESS: BatchProgress = {
+  published: NOT_TOLD,
+  acked: NOT_TOLD,
+  leased: NOT_TOLD,
+  ready: NOT_TOLD,
+  delayed: NOT_TOLD,
+  dead: NOT_TOLD,
+}
+
+/** As it comes over the wire; absent: this token is not told. */
+export function progressOf(progress: Value | undefined): BatchProgress {
+  return (progress ? { ...toCamelCase(progress as ValueMap) } : NOT_TOLD_PROGRESS) as BatchProgress
+}
+
 /** A barrier as it comes over the wire. */
 export function batchView<T>(value: ValueMap, codec: Codec<T>): BatchView<T> {
   const { record, parties, progress, name, ...rest } = value
@@ -325,7 +351,7 @@ export function batchView<T>(value: ValueMap, codec: Codec<T>): BatchView<T> {
   return {
     ...(toCamelCase(rest) as unknown as Omit<BatchView<T>, 'name' | 'progress' | 'parties' | 'record'>),
     name: nameOf(value),
-    progress: { ...toCamelCase(progress as ValueMap) } as unknown as BatchProgress,
+    progress: progressOf(progress),
     ...(parties
       ? { parties: { arrivedCount: names?.length, ...(names && { arrived: names }), ...counts } as never }
       : {}),
@@ -342,7 +368,7 @@ export function batchRecord<T>(value: Value, codec: Codec<T>, message?: Uint8Arr
     {
       ...(toCamelCase(rest) as unknown as BatchRecord<T>),
       name: nameOf(rest),
-      stats: { ...toCamelCase(stats as ValueMap) } as unknown as BatchStats,
+      stats: (stats ? { ...toCamelCase(stats as ValueMap) } : NOT_TOLD_STATS) as BatchStats,
       ...(batches ? { batches: (batches as readonly ValueMap[]).map(batchSummary) } : {}),
       ...(parties ? { parties: batchParties(parties as ValueMap, codec) } : {}),
     },

@@ -6,7 +6,7 @@ import type { Timers } from './timers.ts'
 export interface ConnectOptions {
   /** Shown to operators. Default `sdk`. */
   readonly name?: string
-  /** Default: none. */
+  /** Secret of a token, for a server with `auth = "tokens"`. Default: none. */
   readonly token?: string
   /**
    * Who publishes: 32 hex digits, by default random (P9). One connection at a time may use it: a second one ends the first

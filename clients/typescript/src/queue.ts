@@ -24,7 +24,10 @@ const CONFIRM_FLAGS = { durable: 0, accepted: PUBLISH_FLAGS.accepted, none: PUBL
 /** First version of the protocol that has publishes without a confirm. */
 const UNCONFIRMED_VERSION = 3
 
-/** A queue as it is now. Counts are of live messages, without barriers; sizes in bytes. */
+/**
+ * A queue as it is now. Counts are of live messages, without barriers, and `NaN` for a token that sees only some of them;
+ * sizes in bytes.
+ */
 export interface QueueView {
   readonly name: string
   /** With every default filled in. */

@@ -1,4 +1,5 @@
 import { type FrameFrom, type Frames, toCamelCase, type Value, type ValueMap } from '@sluice/protocol'
+import { progressOf } from './batch.ts'
 import type { Message } from './delivery.ts'
 import { type ConnectionError, refusedError, type SluiceError } from './errors.ts'
 import type { ClientEvents } from './events.ts'
@@ -151,8 +152,20 @@ export class Session implements LinkUser {
   }
 }
 
+/** Counts for a token that sees only some messages. */
+const NOT_TOLD = {
+  ready: Number.NaN,
+  leased: Number.NaN,
+  delayed: Number.NaN,
+  bytes: Number.NaN,
+  barriersWaiting: Number.NaN,
+  publishedTotal: Number.NaN,
+  ackedTotal: Number.NaN,
+}
+
 /** A queue view as it comes over the wire. */
 export function queueView(value: Value | undefined): QueueView {
   const { options, open, ...rest } = toCamelCase(value as ValueMap)
-  return { ...rest, options: { ...(options as ValueMap) }, open: { ...(open as ValueMap) } } as unknown as QueueView
+  const counts = open === undefined ? NOT_TOLD : {}
+  return { ...counts, ...rest, options: { ...(options as ValueMap) }, open: progressOf(open) } as unknown as QueueView
 }

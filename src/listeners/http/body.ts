@@ -41,7 +41,7 @@ export async function* readChunks({ connection, request, response }: Exchange): 
   const chunks: AsyncIterator<Buffer> = request.iterator({ destroyOnReturn: false })
   try {
     for (;;) {
-      const { done, value } = await within(connection.shared.silenceMs, chunks.next())
+      const { done, value } = await connection.untilEnded(within(connection.shared.silenceMs, chunks.next()))
       if (done === true) return
       yield value
     }

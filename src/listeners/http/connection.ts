@@ -1,6 +1,8 @@
-import type { Socket } from 'node:net'
-import type { Engine, Outbox, Peer, Refusal } from '../../engine/peer.ts'
+import type { Engine, Outbox, Peer, Principal, Refusal } from '../../engine/peer.ts'
+import { unauthenticated } from './login.ts'
 import { Problem } from './problem.ts'
+import type { TokenDesk } from './tokens.ts'
+import type { Wire } from './wire.ts'
 
 /** How long a publisher is left waiting, unread, for the pressure to fall before it is refused (R5). */
 const PRESSURE_WAIT_MS = 5_000
@@ -18,6 +20,8 @@ export interface Shared {
   readonly engine: Engine
   /** Of the program, as its package says. */
   readonly version: string
+  /** Absent: there are none. */
+  readonly tokens: TokenDesk | undefined
   /** A client that neither sends what it began nor reads what it is sent for so long is cut (R9). */
   readonly silenceMs: number
   /** Bytes of request bodies held while they are read. */
@@ -33,19 +37,19 @@ interface Wait {
 }
 
 /**
- * One kept-alive connection of a client, and its peer in the engine.
+ * One kept-alive connection of a client, as one principal, and its peer in the engine.
  *
- * A peer for each connection keeps its commands in order (P3) and lets holdouts tell who holds them. What waits for
+ * A peer for each keeps its commands in order (P3) and lets holdouts tell who holds them. What waits for
  * the engine waits through here, so that a hang-up ends it: a pull that nobody hears the answer of takes nothing.
  */
 export class Connection implements Outbox {
   readonly shared: Shared
-  /** Requests now being worked on: more than one when a client does not wait for answers. */
+  readonly wire: Wire
+  readonly principal: Principal | undefined
+  /** Of its principal. */
   requestsOpen = 0
   /** Bytes published without a confirm that are not on disk yet. */
   unkeptBytes = 0
-  /** An answer is on its way: what is written to the socket now would be taken for a part of it. */
-  isAnswering = false
   readonly #name: string
   readonly #waits = new Set<Wait>()
   readonly #unsent = new Set<() => void>()
@@ -53,10 +57,11 @@ export class Connection implements Outbox {
   #peer: Peer | undefined
   #ended: Error | undefined
 
-  constructor(shared: Shared, socket: Socket) {
-    this.shared = shared
-    this.#name = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`
-    socket.once('close', () => this.#hangUp())
+  constructor(terms: { shared: Shared; wire: Wire; name: string; principal: Principal | undefined }) {
+    this.shared = terms.shared
+    this.wire = terms.wire
+    this.principal = terms.principal
+    this.#name = terms.name
   }
 
   get engine(): Engine {
@@ -66,7 +71,7 @@ export class Connection implements Outbox {
   /** @throws Problem when the engine has sent the peer away, HungUp when the client is gone */
   get peer(): Peer {
     if (this.#ended !== undefined) throw this.#ended
-    this.#peer ??= this.engine.attach({ name: this.#name }, this)
+    this.#peer ??= this.engine.attach({ name: this.#name, principal: this.principal }, this)
     return this.#peer
   }
 
@@ -101,6 +106,23 @@ export class Connection implements Outbox {
     return this.wait((peer, answered) => {
       start(peer, answered)
       return undefined
+    })
+  }
+
+  /** Waits for what the client sends: to be given up when the engine sends the peer away. */
+  untilEnded<T>(coming: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const wait: Wait = {
+        isCancellable: false,
+        fail: why => {
+          this.#waits.delete(wait)
+          reject(why)
+        },
+      }
+      // Attached now: only a peer is sent away, and what is sent slowly must not outlive its token.
+      if (this.principal !== undefined) void this.peer
+      this.#waits.add(wait)
+      coming.then(resolve, reject).finally(() => this.#waits.delete(wait))
     })
   }
 
@@ -147,7 +169,7 @@ export class Connection implements Outbox {
   }
 
   closed(why: Refusal): void {
-    this.#ended ??= Problem.of(why)
+    this.#ended ??= why.code === 'unauthenticated' ? unauthenticated(why.detail) : Problem.of(why)
     for (const wait of [...this.#waits]) wait.fail(this.#ended)
   }
 
@@ -165,7 +187,8 @@ export class Connection implements Outbox {
   leaseLost(): void {}
   cancelled(): void {}
 
-  #hangUp(): void {
+  /** The client is gone. */
+  hangUp(): void {
     for (const undo of this.#unsent) undo()
     this.#unsent.clear()
     const hungUp = new HungUp()

@@ -40,7 +40,7 @@ export async function send({ connection, request, response }: Exchange, reply: R
   response.setTimeout(connection.shared.silenceMs, () => request.socket.destroy())
   const isUnread = hasUnreadBody(request)
   const body = reply.json === undefined ? '' : `${JSON.stringify(reply.json)}\n`
-  connection.isAnswering = true
+  connection.wire.isAnswering = true
   response.writeHead(reply.status, {
     ...(reply.json === undefined ? {} : { 'content-type': 'application/json' }),
     ...(reply.status === 204 ? {} : { 'content-length': Buffer.byteLength(body) }),
@@ -55,7 +55,7 @@ export async function send({ connection, request, response }: Exchange, reply: R
     response.end(body)
   }
   await left
-  connection.isAnswering = false
+  connection.wire.isAnswering = false
 }
 
 function isSound(socket: Socket): boolean {

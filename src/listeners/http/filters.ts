@@ -35,7 +35,7 @@ async function test(exchange: Exchange): Promise<Reply> {
     return { status: 200, json: { results } }
   }
   if (queue !== undefined && bodies === undefined) {
-    const { tested, matched, first } = accepted(engine.testFilterOnQueue(expression, queue))
+    const { tested, matched, first } = accepted(exchange.connection.peer.testFilter(expression, queue))
     return { status: 200, json: { tested, matched, first } }
   }
   throw badRequest('bodies or queue is needed, and only one of them', { field: 'bodies' })

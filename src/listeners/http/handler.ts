@@ -2,12 +2,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { QUEUE_NAME_BYTES_MAX, utf8Length } from '@sluice/protocol'
 import type { Engine, Refusal } from '../../engine/peer.ts'
-import { Connection, HungUp, type Shared } from './connection.ts'
+import { type Connection, HungUp, type Shared } from './connection.ts'
 import { type Exchange, type Reply, send } from './exchange.ts'
+import { type LoginRules, principalOf } from './login.ts'
 import { Parameters } from './parameters.ts'
 import { badRequest, Problem, problemReply } from './problem.ts'
 import { pathValues, type Route, routesOf } from './routes.ts'
 import { checkSource } from './source.ts'
+import type { TokenDesk } from './tokens.ts'
+import { Wire } from './wire.ts'
 
 /** Requests that one connection may have open at once. No client pipelines so many; what does is hostile. */
 const REQUESTS_OPEN_MAX = 64
@@ -16,11 +19,13 @@ const SILENCE_MS_DEFAULT = 30_000
 
 const SHUTTING_DOWN: Refusal = { code: 'shutting-down', detail: 'the server is being stopped' }
 
-export interface HandlerOptions {
+export interface HandlerOptions extends LoginRules {
   /** Version of the program. */
   readonly version: string
   /** Names of this server, beside `localhost` and IP addresses, that a request may have as its host; see source.ts. */
   readonly hosts?: readonly string[]
+  /** Where tokens are made and taken away; absent: nowhere. */
+  readonly tokens?: TokenDesk
   /** How long a client may be silent in the middle of a body, or not read its answer, before it is cut; default 30 s. */
   readonly silenceMs?: number
   /** Told of every error that is a mistake of ours; the client has got 500. */
@@ -37,53 +42,60 @@ export interface HttpHandler {
 
 /** Everything of HTTP but the sockets: a request goes in, its answer comes out. */
 export function httpHandler(engine: Engine, options: HandlerOptions): HttpHandler {
-  const { version, silenceMs = SILENCE_MS_DEFAULT } = options
-  const shared: Shared = { engine, version, silenceMs, intakeBytes: 0, isClosing: false }
-  const connections = new Map<Socket, Connection>()
+  const { version, tokens, silenceMs = SILENCE_MS_DEFAULT } = options
+  const shared: Shared = { engine, version, tokens, silenceMs, intakeBytes: 0, isClosing: false }
+  const wires = new Map<Socket, Wire>()
 
-  const connectionOf = (socket: Socket): Connection => {
-    const known = connections.get(socket)
+  const wireOf = (socket: Socket): Wire => {
+    const known = wires.get(socket)
     if (known !== undefined) return known
-    const connection = new Connection(shared, socket)
-    connections.set(socket, connection)
-    socket.once('close', () => connections.delete(socket))
-    return connection
+    const wire = new Wire(shared, socket)
+    wires.set(socket, wire)
+    socket.once('close', () => wires.delete(socket))
+    return wire
   }
 
   return {
     handle(request, response) {
-      const connection = connectionOf(request.socket)
-      if (connection.requestsOpen >= REQUESTS_OPEN_MAX) return void request.socket.destroy()
-      connection.requestsOpen += 1
+      const wire = wireOf(request.socket)
+      if (wire.requestsOpen >= REQUESTS_OPEN_MAX) return void request.socket.destroy()
+      wire.requestsOpen += 1
       response.once('close', () => {
-        connection.requestsOpen -= 1
+        wire.requestsOpen -= 1
       })
       response.setHeader('x-content-type-options', 'nosniff')
       response.setHeader('cache-control', 'no-store')
-      respond(connection, request, response, options).catch(options.onBug)
+      respond(wire, request, response, options).catch(options.onBug)
     },
-    isAnswering: socket => connections.get(socket)?.isAnswering ?? false,
+    isAnswering: socket => wires.get(socket)?.isAnswering ?? false,
     close() {
       shared.isClosing = true
-      for (const connection of connections.values()) connection.giveUp(SHUTTING_DOWN)
+      for (const wire of wires.values()) wire.giveUp(SHUTTING_DOWN)
     },
   }
 }
 
 async function respond(
-  connection: Connection,
+  wire: Wire,
   request: IncomingMessage,
   response: ServerResponse,
   options: HandlerOptions,
 ): Promise<void> {
-  const nowhere = { connection, request, response, path: {}, query: new Parameters('') }
+  const nowhere = {
+    connection: inUse(wire.connection(undefined), response),
+    request,
+    response,
+    path: {},
+    query: new Parameters(''),
+  }
   let exchange: Exchange = nowhere
   let reply: Reply
   try {
     checkSource(request, options.hosts)
-    if (connection.shared.isClosing) throw Problem.of(SHUTTING_DOWN)
+    if (nowhere.connection.shared.isClosing) throw Problem.of(SHUTTING_DOWN)
     const { route, path, query } = findRoute(request)
-    exchange = { ...nowhere, path, query }
+    const principal = route.isOpen === true ? undefined : principalOf(request, wire, options)
+    exchange = { ...nowhere, connection: inUse(wire.connection(principal), response), path, query }
     reply = await route.handle(exchange)
   } catch (error) {
     if (error instanceof HungUp) return
@@ -93,6 +105,14 @@ async function respond(
     )
   }
   await send(exchange, reply)
+}
+
+function inUse(connection: Connection, response: ServerResponse): Connection {
+  connection.requestsOpen += 1
+  response.once('close', () => {
+    connection.requestsOpen -= 1
+  })
+  return connection
 }
 
 /** @throws Problem `no-such-route`, `method-not-allowed` with the methods allowed, `invalid-request` */

@@ -4,12 +4,13 @@ import { Problem } from './problem.ts'
 import type { Route } from './routes.ts'
 
 export const HEALTH_ROUTES: readonly Route[] = [
-  { method: 'GET', path: '/livez', summary: 'The process answers', statuses: [200, 400], handle: livez },
+  { method: 'GET', path: '/livez', summary: 'The process answers', statuses: [200, 400], isOpen: true, handle: livez },
   {
     method: 'GET',
     path: '/readyz',
     summary: 'The server serves, or why not',
     statuses: [200, 400, 503],
+    isOpen: true,
     handle: readyz,
   },
   { method: 'GET', path: '/v1/server', summary: 'Facts about the server', statuses: [200, 400], handle: server },

@@ -80,6 +80,12 @@ export class JsonObject {
     throw this.mistake(name, `must be a whole number from ${min} to ${max}`)
   }
 
+  boolean(name: string): boolean | undefined {
+    const value = this.take(name)
+    if (value === undefined || typeof value === 'boolean') return value
+    throw this.mistake(name, 'must be true or false')
+  }
+
   number(name: string): number | undefined {
     const value = this.take(name)
     if (value === undefined || Number.isFinite(value)) return value as number | undefined

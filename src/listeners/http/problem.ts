@@ -7,6 +7,10 @@ import type { Reply } from './exchange.ts'
 type HttpCode =
   | 'no-such-route'
   | 'no-such-message'
+  | 'no-such-token'
+  | 'invalid-token'
+  | 'token-exists'
+  | 'too-many-tokens'
   | 'method-not-allowed'
   | 'unsupported-media-type'
   | 'request-too-large'
@@ -23,12 +27,17 @@ export type ProblemCode = Refusal['code'] | HttpCode
 export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'invalid-request': 400,
   'invalid-options': 400,
+  unauthenticated: 401,
   'not-allowed': 403,
   'foreign-origin': 403,
   'no-such-queue': 404,
   'no-such-barrier': 404,
   'queue-deleted': 404,
   'no-such-message': 404,
+  'no-such-token': 404,
+  'invalid-token': 400,
+  'token-exists': 409,
+  'too-many-tokens': 429,
   'no-such-route': 404,
   'method-not-allowed': 405,
   'request-timeout': 408,

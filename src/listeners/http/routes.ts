@@ -7,6 +7,7 @@ import { FILTER_ROUTES } from './filters.ts'
 import { HEALTH_ROUTES } from './health.ts'
 import { MESSAGE_ROUTES } from './messages.ts'
 import { QUEUE_ROUTES } from './queues.ts'
+import { TOKEN_ROUTES } from './tokens.ts'
 
 /** One thing that can be asked for. Throws a Problem for every answer that is no success. */
 export interface Route {
@@ -14,8 +15,10 @@ export interface Route {
   /** Names in braces stand for one segment each. */
   readonly path: string
   readonly summary: string
-  /** All that it answers beside what any request can meet: 403 and 421 before it is looked at, 500. */
+  /** All that it answers beside what any request can meet: 401, 403, 421 and 503 before it is looked at, 500. */
   readonly statuses: readonly number[]
+  /** For everybody, also without a token. */
+  readonly isOpen?: true
   readonly handle: (exchange: Exchange) => Promise<Reply> | Reply
 }
 
@@ -28,6 +31,7 @@ export const ROUTES: readonly Route[] = [
   ...BARRIER_ROUTES,
   ...DEAD_LETTER_ROUTES,
   ...FILTER_ROUTES,
+  ...TOKEN_ROUTES,
 ]
 
 const PATTERNS = ROUTES.map(route => ({ route, segments: route.path.split('/') }))

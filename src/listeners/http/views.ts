@@ -33,7 +33,7 @@ export function showQueue(queue: QueueView): object {
     subscriptions: queue.subscriptions,
     barriers_waiting: queue.barriersWaiting,
     batch: queue.batch,
-    open: showProgress(queue.open),
+    open: queue.open && showProgress(queue.open),
     published_total: queue.publishedTotal,
     acked_total: queue.ackedTotal,
   }
@@ -49,7 +49,7 @@ export function showBarrier(barrier: BarrierView): object {
     batch,
     published_at: time(publishedAt),
     deadline_at: time(deadlineAt),
-    progress: showProgress(progress),
+    progress: progress && showProgress(progress),
     parties: parties === undefined ? undefined : showParties(parties),
     ...(record === undefined ? {} : showRecord(record)),
   }
@@ -82,7 +82,7 @@ function showRecordAlone(record: BarrierRecord): object {
     sequence: record.sequence,
     batch: record.batch,
     outcome: record.outcome,
-    stats: showStats(record.stats),
+    stats: record.stats && showStats(record.stats),
     published_at: time(record.publishedAt),
     released_at: time(record.releasedAt),
     batches: record.batches?.map(showSummary),

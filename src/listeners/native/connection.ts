@@ -20,7 +20,16 @@ import {
   SUBSCRIPTIONS_MAX,
   utf8Length,
 } from '@sluice/protocol'
-import type { BarrierDelivery, Delivery, Engine, Outbox, Peer, SubscriptionId } from '../../engine/peer.ts'
+import type {
+  BarrierDelivery,
+  Delivery,
+  Engine,
+  Outbox,
+  Peer,
+  Principal,
+  Refusal,
+  SubscriptionId,
+} from '../../engine/peer.ts'
 import { type NativeClock, type NativeSocket, Outgoing } from './outgoing.ts'
 import { Publishing } from './publishing.ts'
 import { closeCode, isRefusal, refusalFields, type WireRefusal } from './refusals.ts'
@@ -40,8 +49,8 @@ export interface NativeConnectionOptions {
   readonly heartbeatMs?: number
   /** Publish bytes that may wait for their answer. */
   readonly windowBytes?: number
-  /** Says whether a hello's token may come in; without it all may. */
-  readonly authenticate?: (token: string) => boolean
+  /** Whose token a hello brings, or why he may not come in; absent: nobody is asked who he is. */
+  readonly login?: (token: string) => Principal | Refusal
   /** The hello is accepted. */
   readonly welcomed?: (heartbeatMs: number) => void
 }
@@ -184,21 +193,18 @@ export class NativeConnection {
     if (this.#peer !== undefined) throw new ProtocolError('hello for the second time')
     if (utf8Length(hello.name) > CLIENT_NAME_BYTES_MAX) throw new ProtocolError('hello.name is too long')
     if (!/^([0-9a-f]{32})?$/.test(hello.producer)) throw new ProtocolError('hello.producer is not 32 hex digits')
-    const why = this.#whyNotWelcome(hello)
-    if (why === undefined) this.#welcome(hello)
-    else this.end(why)
-  }
-
-  #whyNotWelcome({ version, token }: Frames['hello']): WireRefusal | undefined {
+    const { version, token } = hello
     if (version < PROTOCOL_VERSION_MIN) {
       const facts = { oldest: PROTOCOL_VERSION_MIN, newest: PROTOCOL_VERSION }
-      return { code: 'unsupported-version', detail: `version ${version} is not spoken any more`, facts }
+      this.end({ code: 'unsupported-version', detail: `version ${version} is not spoken any more`, facts })
+      return
     }
-    const mayEnter = this.#options.authenticate?.(token) ?? true
-    return mayEnter ? undefined : { code: 'unauthenticated', detail: 'the token is not valid' }
+    const principal = this.#options.login?.(token)
+    if (principal !== undefined && isRefusal(principal)) this.end(principal)
+    else this.#welcome(hello, principal)
   }
 
-  #welcome(hello: Frames['hello']): void {
+  #welcome(hello: Frames['hello'], principal: Principal | undefined): void {
     const { engine, serverName, address, welcomed } = this.#options
     const wanted = hello.heartbeatMs || (this.#options.heartbeatMs ?? HEARTBEAT_MS_DEFAULT)
     const heartbeatMs = Math.min(Math.max(wanted, HEARTBEAT_MS_MIN), HEARTBEAT_MS_MAX)
@@ -216,7 +222,7 @@ export class NativeConnection {
       server: serverName,
     })
     const name = hello.name || address
-    const identity = hello.producer === '' ? { name } : { name, producer: hello.producer }
+    const identity = hello.producer === '' ? { name, principal } : { name, principal, producer: hello.producer }
     this.#peer = engine.attach(identity, this.#outbox())
     welcomed?.(heartbeatMs)
   }

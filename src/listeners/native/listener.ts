@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { SUBPROTOCOL } from '@sluice/protocol'
 import { type WebSocket, WebSocketServer } from 'ws'
-import type { Engine } from '../../engine/peer.ts'
+import type { Doorkeeper, Engine } from '../../engine/peer.ts'
 import { NativeConnection, payloadBytesMax } from './connection.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { NativeClock } from './outgoing.ts'
@@ -25,8 +25,10 @@ export interface NativeListenerOptions {
   readonly serverName?: string
   /** Origins beside the server's own whose pages may connect; `*` lets all. */
   readonly origins?: readonly string[]
-  /** Default: all may come in. */
-  readonly authenticate?: (token: string) => boolean
+  /** Absent: all may come in, and nobody is asked who he is. */
+  readonly doorkeeper?: Doorkeeper
+  /** The name in the client certificate of a socket, if TLS has verified one. */
+  readonly certificateOf?: (socket: Socket) => string | undefined
   readonly connectionsMax?: number
   /** For a client that does not ask for one, in ms. */
   readonly heartbeatMs?: number
@@ -126,6 +128,9 @@ interface Parts {
 /** Ties a connection to its socket. */
 function connect({ socket, wire, address, engine, options }: Parts): NativeConnection {
   const clock = options.clock ?? systemClock
+  const { doorkeeper, certificateOf } = options
+  const certificate = certificateOf?.(wire)
+  const remote = wire.remoteAddress ?? 'unknown'
   let heartbeat: Heartbeat | undefined
   let bytesBeforeHello = 0
   // First of all: a bad WebSocket frame is an 'error', and one without a listener ends the process.
@@ -144,7 +149,10 @@ function connect({ socket, wire, address, engine, options }: Parts): NativeConne
     serverName: options.serverName ?? 'sluice',
     ...(options.heartbeatMs !== undefined && { heartbeatMs: options.heartbeatMs }),
     ...(options.windowBytes !== undefined && { windowBytes: options.windowBytes }),
-    ...(options.authenticate !== undefined && { authenticate: options.authenticate }),
+    ...(doorkeeper !== undefined && {
+      login: (secret: string) =>
+        doorkeeper.login({ secret: secret || undefined, certificate, address: remote, via: 'native' }),
+    }),
     socket: {
       send: bytes => socket.send(bytes, written),
       buffered: () => socket.bufferedAmount,
