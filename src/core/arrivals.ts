@@ -49,12 +49,14 @@ export class Arrivals {
     const { barriers, dedupe, options, placing } = this.#queue
     const planned = new PlannedBarriers(barriers)
     const ids = new Set<string>()
+    // Before a publish they are forgotten; this only asks, and changes nothing.
+    const remembered = dedupe.sizeAt(now, options)
     for (const piece of incoming) {
       if (piece.kind === 'refused') return piece.refusal
       if (piece.id !== undefined) {
         if (ids.has(piece.id) || this.#seen(piece.id, now) !== undefined) continue
         ids.add(piece.id)
-        if (dedupe.size + ids.size > options.dedupeMax) return this.#memoryFull()
+        if (remembered + ids.size > options.dedupeMax) return this.#memoryFull()
       }
       if (piece.kind === 'messages') continue
       const refusal = placing.refusalOf(piece.barrier, piece.bytes.length, planned)

@@ -32,6 +32,8 @@ export class Broker implements QueueHost {
   readonly #touched = new Set<Queue>()
   #nextQueue: QueueId = 1
   #nextSubscription = 1
+  /** The queue that did the last step of long work. */
+  #lastBusy: QueueId = 0
   #isClean = true
   readonly #numbers = new Numbers()
   readonly #deadLetters: DeadLetters
@@ -338,23 +340,24 @@ export class Broker implements QueueHost {
 
   /** Does what was due by now: in each queue once, and of the long works one step of one. Others come between (R9). */
   tick(turn: Turn, now: Timestamp): void {
-    const busy: Queue[] = []
-    for (const queue of this.#takeDue(now)) {
-      if (queue.isBusy) busy.push(queue)
-      else this.#tick(turn, now, queue)
+    const due = this.#takeDue(now)
+    const busy = due.filter(queue => queue.isBusy)
+    // They take turns: else the one with the most to do would keep the others waiting.
+    const next = busy.find(({ id }) => id > this.#lastBusy) ?? busy[0]
+    if (next !== undefined) this.#lastBusy = next.id
+    const later = new Set(busy.filter(queue => queue !== next))
+    for (const queue of due) {
+      if (later.has(queue)) this.#schedule(queue)
+      else {
+        queue.tick(turn, now)
+        this.#touched.add(queue)
+      }
     }
-    const [next, ...later] = busy
-    if (next !== undefined) this.#tick(turn, now, next)
-    for (const queue of later) this.#schedule(queue)
+    this.#settleTouched(turn, now)
     this.#numbers.sweep(turn, now, this.#byName.values())
   }
 
-  #tick(turn: Turn, now: Timestamp, queue: Queue): void {
-    queue.tick(turn, now)
-    this.#end(turn, now, queue)
-  }
-
-  /** Queues whose time has come; each is scheduled anew when it has settled down. */
+  /** Queues whose time has come, by their numbers; each is scheduled anew when it has settled down. */
   #takeDue(now: Timestamp): Queue[] {
     const due: Queue[] = []
     for (
@@ -366,7 +369,7 @@ export class Broker implements QueueHost {
       queue.deadline = Number.POSITIVE_INFINITY
       due.push(queue)
     }
-    return due
+    return due.sort(byId)
   }
 
   // ── restart ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -405,14 +408,18 @@ export class Broker implements QueueHost {
       this.#numbers.restored(queue)
     }
     this.#deadLetters.restored()
-    for (const queue of this.#byName.values()) this.#end(turn, now, queue)
+    for (const queue of this.#byName.values()) this.#touched.add(queue)
+    this.#settleTouched(turn, now)
   }
 
   /** Before the server ends in peace: what is out comes back untouched, and the next start knows that it was out. */
   stop(turn: Turn, now: Timestamp): void {
     // All of them before any settles down: what one gives to another must not go out there.
-    for (const queue of this.#byName.values()) queue.stop(turn, now)
-    for (const queue of [...this.#byName.values()]) this.#end(turn, now, queue)
+    for (const queue of [...this.#byName.values()].sort(byId)) {
+      queue.stop(turn, now)
+      this.#touched.add(queue)
+    }
+    this.#settleTouched(turn, now)
   }
 
   // ── the end of a turn ──────────────────────────────────────────────────────────────────────────────────────────
@@ -427,13 +434,15 @@ export class Broker implements QueueHost {
     this.#settleTouched(turn, now)
   }
 
+  /** In rounds, lowest number first: settling down one queue may touch another one. */
   #settleTouched(turn: Turn, now: Timestamp): void {
-    // Settling down one queue may touch another one.
-    for (const touched of this.#touched) {
-      this.#touched.delete(touched)
-      if (!this.#byId.has(touched.id)) continue
-      touched.settleDown(turn, now)
-      this.#schedule(touched)
+    while (this.#touched.size > 0) {
+      for (const queue of [...this.#touched].sort(byId)) {
+        this.#touched.delete(queue)
+        if (!this.#byId.has(queue.id)) continue
+        queue.settleDown(turn, now)
+        this.#schedule(queue)
+      }
     }
   }
 
@@ -444,6 +453,10 @@ export class Broker implements QueueHost {
     if (deadline === Number.POSITIVE_INFINITY) this.#deadlines.delete(queue)
     else this.#deadlines.put(queue)
   }
+}
+
+function byId(a: Queue, b: Queue): number {
+  return a.id - b.id
 }
 
 /** Why these cannot all be published: the first reason. What goes to one queue is looked at together. */

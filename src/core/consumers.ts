@@ -156,6 +156,8 @@ export class Consumers {
   add(subscription: Subscription): void {
     this.all.add(subscription)
     subscription.bytesMax = this.#prefetchBytes
+    // Under other options what did not fit may fit now.
+    subscription.isHeavy = false
     // Whoever comes new waits its turn behind those who were served before it, as in a line of people.
     subscription.served = this.#served
     this.join(subscription)

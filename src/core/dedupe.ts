@@ -22,6 +22,16 @@ export class Dedupe {
     return this.#seen.size
   }
 
+  /** How many there will be once those are gone whose window is over. */
+  sizeAt(now: Timestamp, { dedupeWindowMs }: QueueOptions): number {
+    let over = 0
+    for (const { at } of this.#seen.values()) {
+      if (at + dedupeWindowMs > now) break
+      over += 1
+    }
+    return this.#seen.size - over
+  }
+
   nextDeadline(options: QueueOptions): Timestamp {
     const [oldest] = this.#seen.values()
     return oldest === undefined ? Number.POSITIVE_INFINITY : oldest.at + options.dedupeWindowMs

@@ -2,6 +2,7 @@ import type { WaitingBarrier } from './barriers.ts'
 import type { Broker } from './broker.ts'
 import type { BarrierRecord, BarrierTerms, BatchSummary, Timestamp } from './facts.ts'
 import { DEFAULT_OPTIONS } from './options.ts'
+import { termsOf } from './placing.ts'
 import type { Queue } from './queue.ts'
 import type { Turn } from './turn.ts'
 
@@ -39,8 +40,7 @@ export class Forwarding {
     const goOn = (name: string | undefined, bytes: Uint8Array, terms: BarrierTerms) =>
       this.#go(turn, now, { from, name, bytes, batches: [...(terms.batches ?? []), gone], terms })
     for (const { name, bytes, terms } of from.barriers.waiting()) goOn(name, bytes, terms)
-    for (const { name, arrivals } of from.barriers.gathering())
-      goOn(name, EMPTY_RECORD, Object.assign({}, ...arrivals.map(({ terms }) => terms)))
+    for (const gathering of from.barriers.gathering()) goOn(gathering.name, EMPTY_RECORD, termsOf(gathering))
     for (const target of from.options.forwardBarrier.map(name => this.#broker.queue(name))) {
       for (const { name, arrivals } of [...(target?.barriers.gathering() ?? [])]) {
         // What publishers gather there themselves does not wait for a queue.

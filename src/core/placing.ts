@@ -155,11 +155,9 @@ export class Placing {
     const sequences = arrivals.map(arrival => arrival.sequence)
     queue.barriers.gathered(gathering)
     turn.keep({ kind: 'partiesPlaced', queue: queue.id, sequences })
-    const batches = arrivals.flatMap(({ terms }) => terms.batches ?? [])
     const terms: BarrierTerms = {
-      ...Object.assign({}, ...arrivals.map(arrival => arrival.terms)),
+      ...termsOf(gathering),
       ...(deadlineAt === Number.POSITIVE_INFINITY ? {} : { deadlineAt }),
-      ...(batches.length === 0 ? {} : { batches }),
       parties: {
         count,
         arrived: arrivals.map(({ party }) => party),
@@ -284,6 +282,12 @@ function nameIsUsed(
     ...(sequence === undefined ? {} : { sequence }),
     ...(releasedAt === undefined ? {} : { released_at: releasedAt }),
   })
+}
+
+/** What all parties say together: the last word of each, and the batches that any of them has closed. */
+export function termsOf({ arrivals }: Gathering): BarrierTerms {
+  const batches = arrivals.flatMap(({ terms }) => terms.batches ?? [])
+  return Object.assign({}, ...arrivals.map(({ terms }) => terms), batches.length === 0 ? {} : { batches })
 }
 
 function mismatch(name: string | undefined, count: number, parties: number | undefined): Refusal {

@@ -250,3 +250,65 @@ test('D1: round-robin goes round also where messages of one priority end and oth
   expect(shares(2, 3, 10)).toEqual([7, 6])
   expect(shares(2, 10)).toEqual([5, 5])
 })
+
+test('P4, P5: an atomic publish is not refused for ids whose window is over', () => {
+  const orders = scenario({ dedupeWindowMs: 1_000, dedupeMax: 1 })
+  orders.publishEach([['m1', { id: 'a' }]])
+  orders.at('1s')
+  const incoming = [{ ...messages(1), id: 'b' }]
+  const answers = orders.run((turn, now) =>
+    orders.broker.publishAtomic(turn, [
+      { queue: orders.queue, publish: { incoming, now }, count: 1, numbering: undefined },
+    ]),
+  ).result
+  expect(answers).toMatchObject([[{ sequence: 2, duplicate: false }]])
+})
+
+test('D8: what did not fit into prefetch_bytes goes out when an update lets it', () => {
+  const orders = scenario({ prefetchBytes: 10 })
+  orders.subscribe('ann', { prefetch: 2 })
+  orders.publish('m1', 'm2').gives('keep m1 m2', 'ann gets m1')
+  orders.update({ prefetchBytes: 20 }).gives('ann gets m2')
+})
+
+test('B15: a gathering whose queue is deleted goes on with the batches of all parties that had come', () => {
+  const end = scenario()
+  const middle = end.on('middle')
+  middle.update({ forwardBarrier: ['orders'] })
+  const a = end.on('a', { onDead: 'fail', deadLetter: 'drop' })
+  const b = end.on('b')
+  a.publish('m1')
+  a.subscribe('ann')
+  a.reject('ann', 'm1')
+  for (const stage of [a, b]) stage.barrier('eof', { forward: ['middle'], parties: 3 })
+  middle.delete()
+  expect(end.queue.barriers.find('eof')).toMatchObject({
+    outcome: 'failed',
+    batches: [
+      { queue: 'a', outcome: 'failed' },
+      { queue: 'b', outcome: 'clean' },
+      { queue: 'middle', outcome: 'cancelled' },
+    ],
+  })
+})
+
+test('R9: of two queues with long work each gets its step', () => {
+  const orders = scenario()
+  const other = orders.on('other')
+  for (const queue of [orders, other]) {
+    queue.publishMany(3_000)
+    queue.barrier('eof')
+    queue.cancel('eof', 'drop')
+  }
+  const live = () => [orders.queue.messages, other.queue.messages]
+  const seen = [1, 2, 3, 4].map(() => {
+    orders.tick()
+    return live()
+  })
+  expect(seen).toEqual([
+    [2_000, 3_000],
+    [2_000, 2_000],
+    [1_000, 2_000],
+    [1_000, 1_000],
+  ])
+})

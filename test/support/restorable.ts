@@ -49,6 +49,9 @@ export function restorable(facts: readonly Fact[]): Fact[] {
       case 'producerTaken':
         producers.set(`${fact.queue} ${fact.producer}`, fact)
         break
+      case 'producerForgotten':
+        producers.delete(`${fact.queue} ${fact.producer}`)
+        break
       case 'enqueued': {
         let first = fact.first
         for (const run of fact.runs ?? [{ count: fact.count }]) {

@@ -1,9 +1,8 @@
 import fc from 'fast-check'
-import { withDefaults } from '../../../src/core/declaring.ts'
+import { type GivenOptions, withDefaults } from '../../../src/core/declaring.ts'
 import type { BatchRest } from '../../../src/core/facts.ts'
 import type { QueueOptions } from '../../../src/core/options.ts'
-import type { Drive } from './drive.ts'
-import { defined, type How, must, type Piece, type Range, type Step } from './words.ts'
+import type { How } from './words.ts'
 
 /**
  * A random command. It names queues, subscriptions and deliveries by a number that is taken modulo how many there are,
@@ -24,7 +23,15 @@ export type Command =
       /** Sends this many of the last ones again, in front; -1 leaves a gap. */
       readonly again: number
     }
+  | {
+      readonly kind: 'atomic'
+      readonly parts: readonly RawPart[]
+      /** With producer numbers, and whether the last such one is sent again if it may be. */
+      readonly producer?: number | undefined
+      readonly again: boolean
+    }
   | ({ readonly kind: 'subscribe'; readonly queue: number; readonly away?: number | undefined } & RawTerms)
+  | { readonly kind: 'answer'; readonly subscription: number; readonly settled: boolean }
   | { readonly kind: 'leave'; readonly subscription: number; readonly gone: boolean }
   | {
       readonly kind: 'change'
@@ -37,13 +44,13 @@ export type Command =
       readonly kind: 'settle'
       readonly how: How
       readonly claims: readonly RawClaim[]
-      readonly carried: readonly { readonly queue: number; readonly pieces: readonly RawPiece[] }[]
+      readonly carried: readonly RawPart[]
     }
   | { readonly kind: 'tick'; readonly ms: number }
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'requeue'; readonly queue: number; readonly at: number; readonly count: number }
   | { readonly kind: 'pause'; readonly queue: number; readonly paused: boolean }
-  | { readonly kind: 'update'; readonly queue: number; readonly options: QueueOptions }
+  | { readonly kind: 'update'; readonly queue: number; readonly options: GivenOptions }
   | {
       readonly kind: 'cancel'
       readonly queue: number
@@ -59,14 +66,21 @@ export type Command =
   | { readonly kind: 'delete'; readonly queue: number }
   | { readonly kind: 'declare'; readonly queue: number }
 
-type RawPiece =
+export interface RawPart {
+  readonly queue: number
+  readonly pieces: readonly RawPiece[]
+}
+
+export type RawPiece =
   | { readonly kind: 'messages'; readonly runs: readonly RawRun[]; readonly id?: number | undefined }
   | {
       readonly kind: 'barrier'
       readonly name?: number | undefined
       readonly color: number
+      readonly id?: number | undefined
       readonly party?: number | undefined
       readonly parties: number
+      readonly forward?: readonly string[] | undefined
       readonly deadlineMs?: number | undefined
       readonly rest?: BatchRest | undefined
     }
@@ -85,6 +99,7 @@ interface RawTerms {
   readonly filter?: number | undefined
   readonly concurrency: number
   readonly leaseMs?: number | undefined
+  readonly pull: boolean
 }
 
 interface RawClaim {
@@ -100,8 +115,6 @@ export interface Setting {
   readonly orders: QueueOptions
   readonly other: QueueOptions
 }
-
-const QUEUES = ['orders', 'other', 'orders.dead', 'morgue']
 
 // ── arbitraries ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -129,25 +142,36 @@ const options = fc
     dedupeWindowMs: oneOf(undefined, 1_000, 10_000),
     dedupeMax: oneOf(undefined, 2),
     onDead: oneOf(undefined, undefined, undefined, 'hold', 'fail'),
+    messagesMax: oneOf(undefined, undefined, undefined, undefined, 1, 4, 12),
+    bytesMax: oneOf(undefined, undefined, undefined, undefined, 35, 80),
+    overflow: oneOf('refuse', 'drop-oldest', 'dead-letter-oldest'),
+    prefetchMax: oneOf(undefined, undefined, undefined, 2),
+    prefetchBytes: oneOf(undefined, undefined, undefined, 25, 5),
   })
   .map(given => {
     if (given.semantics !== 'at-most-once') return given
     return { ...given, leaseMs: undefined, deliveriesMax: undefined, retryDelay: undefined }
   })
-  .map(given => (given.deadLetter === 'drop' && given.onDead === 'hold' ? { ...given, onDead: undefined } : given))
+  .map(given => {
+    if (given.deadLetter !== 'drop') return given
+    const { onDead, overflow } = given
+    return {
+      ...given,
+      onDead: onDead === 'hold' ? undefined : onDead,
+      overflow: overflow === 'dead-letter-oldest' ? 'drop-oldest' : overflow,
+    }
+  })
   .map(given => withDefaults(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))))
 
-const forwarding = fc
-  .tuple(options, oneOf([], [], ['other']))
-  .map(([given, forwardBarrier]): QueueOptions => ({ ...given, forwardBarrier }))
+const forwarding = (...targets: readonly (readonly string[])[]) =>
+  fc
+    .tuple(options, oneOf([], [], ...targets))
+    .map(([given, forwardBarrier]): QueueOptions => ({ ...given, forwardBarrier }))
 
-/** Where barriers are forwarded to, no dead letter ends a batch: at a tick it is free which queue comes first. */
-export const setting: fc.Arbitrary<Setting> = fc
-  .record({ orders: forwarding, other: options })
-  .map(({ orders, other }) => {
-    const isTarget = orders.forwardBarrier.length > 0 && other.onDead === 'fail'
-    return { orders, other: isTarget ? { ...other, onDead: 'count' } : other }
-  })
+export const setting: fc.Arbitrary<Setting> = fc.record({
+  orders: forwarding(['other'], ['other', 'morgue']),
+  other: forwarding(['morgue']),
+})
 
 const run: fc.Arbitrary<RawRun> = fc.record({
   count: fc.integer({ min: 1, max: 5 }),
@@ -168,6 +192,8 @@ const barrier = fc.record({
   color: fc.nat({ max: 2 }),
   party: oneOf(undefined, undefined, 0, 1, 2),
   parties: oneOf(2, 2, 2, 3, 1),
+  id: oneOf(undefined, undefined, 0, 1, 2, 3),
+  forward: oneOf(undefined, undefined, undefined, undefined, ['other'], ['morgue'], ['orders', 'morgue'], []),
   deadlineMs: oneOf(undefined, undefined, undefined, 1_000, 5_000),
   rest: oneOf<BatchRest | undefined>(undefined, undefined, 'carry', 'dead-letter', 'drop'),
 })
@@ -188,6 +214,8 @@ const claim: fc.Arbitrary<RawClaim> = fc.record({
   at: small,
   count: oneOf(1, 1, 1, 2, 5),
 })
+
+const part: fc.Arbitrary<RawPart> = fc.record({ queue: target, pieces: pieces(3) })
 
 const settle = (how: fc.Arbitrary<How>, carried: fc.Arbitrary<Extract<Command, { kind: 'settle' }>['carried']>) =>
   fc.record({
@@ -228,8 +256,22 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
       filter,
       concurrency: oneOf(1, 1, 2, 0),
       leaseMs: oneOf(undefined, undefined, 700, 3_000),
+      pull: oneOf(false, false, false, true),
       away: oneOf(undefined, undefined, 0, 1, 3),
     }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('atomic' as const),
+      parts: fc.array(part, { minLength: 1, maxLength: 3, size: 'max' }),
+      producer: oneOf(undefined, 0),
+      again: oneOf(false, false, true),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ kind: fc.constant('answer' as const), subscription: small, settled: fc.boolean() }),
   },
   {
     weight: 5,
@@ -266,10 +308,7 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   },
   {
     weight: 8,
-    arbitrary: settle(
-      fc.constant({ kind: 'ack' }),
-      fc.array(fc.record({ queue: target, pieces: pieces(3) }), { minLength: 1, maxLength: 2, size: 'max' }),
-    ),
+    arbitrary: settle(fc.constant({ kind: 'ack' }), fc.array(part, { minLength: 1, maxLength: 2, size: 'max' })),
   },
   {
     weight: 11,
@@ -329,291 +368,3 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('delete' as const), queue: fc.nat({ max: 3 }) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('declare' as const), queue: fc.nat({ max: 3 }) }) },
 )
-
-// ── from a command to a step ─────────────────────────────────────────────────────────────────────────────────────
-
-/** Plays commands on a drive; producers behave as the protocol wants it, everybody else as they like. */
-export class Play {
-  readonly drive: Drive
-  readonly #setting: Setting
-  /** How far each producer has its answers. */
-  readonly #answered = new Map<string, number>()
-
-  constructor(drive: Drive, setting: Setting) {
-    this.drive = drive
-    this.#setting = setting
-    this.#declare('other')
-    this.#declare('orders')
-  }
-
-  #declare(queue: string): void {
-    const { orders, other } = this.#setting
-    this.drive.do({
-      kind: 'declare',
-      queue,
-      options: queue === 'orders' ? orders : queue === 'other' ? other : withDefaults({}),
-    })
-  }
-
-  play(command: Command): void {
-    const { drive } = this
-    switch (command.kind) {
-      case 'tick':
-      case 'wait':
-        drive.now += command.ms
-        if (command.kind === 'tick') drive.do({ kind: 'tick' })
-        return
-      case 'hold':
-        drive.holdDisk()
-        return
-      case 'commit':
-        drive.commit(this.#upTo(command.part))
-        return
-      case 'crash':
-        drive.crash(this.#upTo(command.part))
-        return
-      case 'stop':
-        drive.stopCleanly()
-        return
-      case 'declare': {
-        const name = QUEUES[command.queue] ?? 'orders'
-        if (!drive.model.queues.has(name)) this.#declare(name)
-        return
-      }
-      default: {
-        const step = this.#step(command)
-        if (step !== undefined) drive.do(step)
-      }
-    }
-  }
-
-  /** INV-23: whatever was, consumers that ack everything empty every queue and open every barrier, also after a crash. */
-  finish(): void {
-    const { drive } = this
-    drive.crash(drive.turn)
-    const consumers = new Map<string, number>()
-    const isDone = () =>
-      [...drive.model.queues.values()].every(({ live, waiting }) => live.length + waiting.length === 0)
-    for (let rounds = 0; !isDone(); rounds += 1) {
-      must(rounds < 10_000, 'INV-23 barrier-live', () => 'it does not come to its end')
-      // Also of those that come into being meanwhile.
-      for (const queue of [...drive.model.queues.keys()].filter(name => !consumers.has(name))) {
-        const subscription = drive.nextSubscription
-        drive.nextSubscription += 1
-        consumers.set(queue, subscription)
-        drive.do({ kind: 'pause', queue, isPaused: false })
-        drive.do({ kind: 'subscribe', queue, subscription, prefetch: 4, concurrency: 1 })
-      }
-      const held = [...consumers].filter(([queue, subscription]) => this.#ackAll(queue, subscription))
-      if (held.length > 0 || isDone()) continue
-      must(drive.broker.nextDeadline < Number.POSITIVE_INFINITY, 'INV-14 no-idle', () => 'it waits for nothing')
-      drive.now = Math.max(drive.now, drive.broker.nextDeadline)
-      drive.do({ kind: 'tick' })
-    }
-  }
-
-  /** False when it holds nothing. */
-  #ackAll(queue: string, subscription: number): boolean {
-    const { drive } = this
-    const ranges = this.#out(subscription).map(({ delivery }) => ({ first: delivery, count: 1 }))
-    if (ranges.length === 0) return false
-    drive.do({ kind: 'settle', queue, claims: [{ subscription, ranges }], how: { kind: 'ack' }, carried: [] })
-    return true
-  }
-
-  /** Of the turns that are not on disk, some: 0 none, 4 all. */
-  #upTo(part: number): number {
-    const { committed, turn } = this.drive
-    return committed + Math.round(((turn - committed) * part) / 4)
-  }
-
-  #step(
-    command: Exclude<Command, { kind: 'tick' | 'wait' | 'hold' | 'stop' | 'commit' | 'crash' | 'declare' }>,
-  ): Step | undefined {
-    const { model } = this.drive
-    switch (command.kind) {
-      case 'requeue':
-      case 'pause':
-      case 'update':
-      case 'cancel':
-      case 'extend':
-      case 'purge':
-        return this.#operate(command)
-      case 'delete':
-      case 'publish':
-      case 'numbered':
-      case 'subscribe': {
-        const queue = this.#queue(command.queue)
-        if (queue === undefined) return undefined
-        if (command.kind === 'delete') return { kind: 'delete', queue }
-        if (command.kind === 'publish')
-          return { kind: 'publish', queue, pieces: this.#pieces(queue, command.pieces), isAccepted: command.accepted }
-        if (command.kind === 'numbered') return this.#numbered(queue, command)
-        const { prefetch, filter, concurrency, leaseMs, away } = command
-        const subscription = this.drive.nextSubscription
-        this.drive.nextSubscription += 1
-        const afterBatch = Math.max(0, model.queue(queue).released + 1 - (away ?? 0))
-        const terms = defined({ prefetch, concurrency, filter, leaseMs })
-        const wish = { kind: 'subscribe' as const, queue, subscription, ...terms }
-        return away === undefined ? wish : { ...wish, afterBatch }
-      }
-      case 'leave':
-      case 'change': {
-        const subscription = this.#subscription(command.subscription)
-        if (subscription === undefined) return undefined
-        if (command.kind === 'leave') return { kind: 'unsubscribe', subscription, isGone: command.gone }
-        const { prefetch, filter, stalled: isStalled } = command
-        return defined({ kind: 'change' as const, subscription, prefetch, filter, isStalled })
-      }
-      case 'settle':
-        return this.#settle(command)
-    }
-  }
-
-  /** What operators do. */
-  #operate(
-    command: Extract<Command, { kind: 'requeue' | 'pause' | 'update' | 'cancel' | 'extend' | 'purge' }>,
-  ): Step | undefined {
-    const name = this.#queue(command.queue)
-    if (name === undefined) return undefined
-    const queue = this.drive.model.queue(name)
-    const barrier = (at: number) => {
-      const { sequence, name: called } = [...queue.waiting, ...queue.records.slice(-1)].at(at % 4) ?? {}
-      const gathering = queue.gathering[0]?.name
-      if (gathering !== undefined && at < 3) return gathering
-      return called === undefined || at % 2 === 0 ? `@${sequence ?? 0}` : called
-    }
-    switch (command.kind) {
-      case 'requeue': {
-        const { live } = queue
-        const first = live[command.at % Math.max(1, live.length)]?.sequence ?? 0
-        return { kind: 'requeue', queue: name, sequences: Array.from({ length: command.count }, (_, k) => first + k) }
-      }
-      case 'pause':
-        return { kind: 'pause', queue: name, isPaused: command.paused }
-      case 'update': {
-        // Not what never changes, and not what makes it free which queue comes first.
-        const { semantics, forwardBarrier } = queue.options
-        const isTarget = name !== 'orders' && (name !== 'other' || this.#setting.orders.forwardBarrier.length > 0)
-        const onDead = isTarget ? queue.options.onDead : command.options.onDead
-        const isOnce = semantics === 'at-most-once'
-        const { leaseMs, deliveriesMax, retryDelay, deadLetter } = isOnce ? withDefaults({}) : command.options
-        const kept = onDead === 'hold' && deadLetter === 'drop' ? undefined : deadLetter
-        const given = {
-          ...command.options,
-          forwardBarrier,
-          onDead,
-          semantics,
-          leaseMs,
-          deliveriesMax,
-          retryDelay,
-          deadLetter: kept,
-        }
-        const options = defined(given) as QueueOptions
-        return { kind: 'update', queue: name, options }
-      }
-      case 'cancel':
-        return defined({ kind: 'cancel' as const, queue: name, barrier: barrier(command.barrier), rest: command.rest })
-      case 'extend': {
-        const deadlineAt = this.drive.now + command.ms
-        return { kind: 'extend', queue: name, barrier: barrier(command.barrier), deadlineAt }
-      }
-      case 'purge':
-        return { kind: 'purge', queue: name, leased: command.leased, below: queue.next - command.before }
-    }
-  }
-
-  /** With ids where the queue has a window for them: the engine takes none elsewhere. */
-  #pieces(queue: string, raw: readonly RawPiece[]): Piece[] {
-    const { dedupeWindowMs } = this.drive.model.queue(queue).options
-    const isLast = queue === 'other' && this.#setting.orders.forwardBarrier.length === 0
-    return raw.map(piece => pieceOf(piece, dedupeWindowMs > 0, queue === 'orders' || isLast))
-  }
-
-  #queue(at: number): string | undefined {
-    const { queues } = this.drive.model
-    const name = QUEUES[at] ?? ''
-    return queues.has(name) ? name : queues.keys().next().value
-  }
-
-  #subscription(at: number): number | undefined {
-    const ids = [...this.drive.model.subscriptions.keys()]
-    return ids[at % ids.length]
-  }
-
-  #settle({ claims: raw, how, carried }: Extract<Command, { kind: 'settle' }>): Step | undefined {
-    const { model } = this.drive
-    const first = this.#subscription(raw[0]?.subscription ?? 0)
-    if (first === undefined) return undefined
-    const { queue } = model.subscription(first)
-    const claims = raw.flatMap(({ subscription: at, pick, at: which, count }) => {
-      const others = model.of(model.queue(queue)).map(({ id }) => id)
-      const id = others.includes(this.#subscription(at) ?? -1) ? this.#subscription(at) : others[at % others.length]
-      if (id === undefined) return []
-      return [{ subscription: id, ranges: [this.#range(id, pick, which, count)] }]
-    })
-    const targets = carried.flatMap(({ queue: at, pieces: rawPieces }) => {
-      const name = this.#queue(at)
-      return name === undefined ? [] : [{ queue: name, pieces: this.#pieces(name, rawPieces) }]
-    })
-    return { kind: 'settle', queue, claims, how, carried: targets }
-  }
-
-  /** Deliveries that a subscription has not settled. */
-  #out(id: number): { readonly delivery: number; readonly rests: number }[] {
-    const { model } = this.drive
-    const subscription = model.subscription(id)
-    const held = model.held(subscription).flatMap(({ lease }) => (lease === undefined ? [] : [lease]))
-    return [...held, ...subscription.spent].sort((a, b) => a.delivery - b.delivery)
-  }
-
-  /** A client settles what it was sent, or any nonsense. */
-  #range(id: number, pick: 'held' | 'any', at: number, count: number): Range {
-    const { model, committed } = this.drive
-    const subscription = model.subscription(id)
-    const out = this.#out(id)
-    const sent = out.filter(({ rests }) => rests <= committed)
-    if (pick === 'any' || sent.length === 0) {
-      const first = at % (subscription.next + 2)
-      // It cannot know the numbers of what it was not sent yet.
-      const unsent = out.find(({ rests }) => rests > committed)
-      const end = first === 0 ? count + 1 : first + count
-      if (unsent === undefined || end <= unsent.delivery) return { first, count }
-      return { first: subscription.next, count: 1 }
-    }
-    return {
-      first: sent[at % sent.length]?.delivery ?? 0,
-      count: sent.length === out.length ? count : 1,
-    }
-  }
-
-  #numbered(queue: string, command: Extract<Command, { kind: 'numbered' }>): Step {
-    const { model, isDiskHeld } = this.drive
-    const producer = `p${command.producer}`
-    const key = `${queue} ${model.queue(queue).life} ${producer}`
-    const known = model.queue(queue).producers.get(producer)
-    const last = known?.last ?? 0
-    const answered = Math.min(last, this.#answered.get(key) ?? 0)
-    const pieces = this.#pieces(queue, command.pieces)
-    const again = Math.min(command.again, last - answered)
-    // Sent again is what was sent: some messages, in one piece; the core looks at their number alone.
-    const before: Piece[] = again > 0 ? [{ kind: 'messages', runs: [{ count: again }] }] : []
-    // A client tells what it has; it has what is on disk.
-    const answeredUpTo = isDiskHeld || command.again > 0 ? answered : Math.max(answered, last - 4)
-    this.#answered.set(key, known === undefined ? last - again : answeredUpTo)
-    const all = command.again === 100 && before.length > 0 ? before : [...before, ...pieces]
-    return { kind: 'numbered', queue, producer, number: last + 1 - again, answeredUpTo, pieces: all }
-  }
-}
-
-function pieceOf(raw: RawPiece, hasWindow: boolean, mayGather: boolean): Piece {
-  if (raw.kind === 'refused') return raw
-  if (raw.kind === 'barrier') {
-    // A party is of a barrier with a name. None where dead letters or forwarded ones come in: which is first is free there.
-    const isParty = mayGather && raw.name !== undefined && raw.party !== undefined
-    const ofMany = { party: isParty ? `p${raw.party}` : undefined, parties: isParty ? raw.parties : undefined }
-    return defined({ ...raw, ...ofMany, name: raw.name === undefined ? undefined : `b${raw.name}` })
-  }
-  if (!hasWindow || raw.id === undefined) return { kind: 'messages', runs: raw.runs.map(defined) }
-  return { kind: 'messages', runs: raw.runs.slice(0, 1).map(run => defined({ ...run, count: 1 })), id: `m${raw.id}` }
-}

@@ -2,7 +2,8 @@ import type { Broker } from '../../../src/core/broker.ts'
 import type { Queue as RealQueue } from '../../../src/core/queue.ts'
 import { holdouts, progressOf, viewQueue } from '../../../src/core/snapshot.ts'
 import type { Model } from './model.ts'
-import { BODY_BYTES, broken, colorOf, isBusy, type Message, must, open, type Queue, takes } from './words.ts'
+import { type Message, open, type Queue } from './state.ts'
+import { BODY_BYTES, broken, colorOf, must, takes } from './words.ts'
 
 /** Everything of the core that can be seen, against the model, and the invariants that hold after every command. */
 export function compare(broker: Broker, model: Model, now: number, steps: number): void {
@@ -15,7 +16,7 @@ export function compare(broker: Broker, model: Model, now: number, steps: number
     noIdle(queue, model)
   }
   must(queues === model.queues.size, 'INV-31 recovery-exact', () => `${queues} queues, should be ${model.queues.size}`)
-  const right = nextDeadline(model)
+  const right = Math.min(...[...model.queues.values()].map(queue => model.deadlineOf(queue)))
   must(broker.nextDeadline === right, 'deadline', () => `next at ${broker.nextDeadline}, should be ${right}`)
 }
 
@@ -74,6 +75,7 @@ function compareQueue(real: RealQueue, queue: Queue, model: Model, now: number):
     live.reduce((sum, { leased }) => sum + leased, 0),
   )
   equal('R4', 'bytes', real.bytes, queue.live.length * BODY_BYTES)
+  equal('A7', 'room', JSON.stringify(real.room), JSON.stringify(model.room(queue)))
   const subscriptions = model.of(queue)
   equal('INV-12', 'subscriptions', view.subscriptions, subscriptions.length)
   for (const subscription of real.consumers.all) {
@@ -102,8 +104,8 @@ function compareRecords(real: RealQueue, queue: Queue): void {
     const right = queue.records[at] ?? broken('B10', `${queue.name}: ${record.sequence} has a record`)
     at += 1
     if (record.sequence === right.sequence && record.stats === checked.get(right)) continue
-    const got = `${record.sequence} ${record.name} ${record.batch} ${record.outcome} ${record.publishedAt} ${record.releasedAt} ${turn} ${record.parties?.count} ${record.parties?.arrived} ${statsAsText(record.stats)}`
-    const should = `${right.sequence} ${right.name} ${right.batch} ${right.outcome} ${right.publishedAt} ${right.releasedAt} ${right.releasedIn} ${right.parties?.count} ${right.parties?.arrived} ${statsAsText(right.stats)}`
+    const got = `${record.sequence} ${record.name} ${record.batch} ${record.outcome} ${record.publishedAt} ${record.releasedAt} ${turn} ${batchesAsText(record.batches)} ${record.parties?.count} ${record.parties?.arrived} ${statsAsText(record.stats)}`
+    const should = `${right.sequence} ${right.name} ${right.batch} ${right.outcome} ${right.publishedAt} ${right.releasedAt} ${right.releasedIn} ${batchesAsText(right.terms.batches)} ${right.parties?.count} ${right.parties?.arrived.map(({ party }) => party)} ${statsAsText(right.stats)}`
     must(got === should, 'B10, B12', () => `${queue.name}: record ${got}, should be ${should}`)
     checked.set(right, record.stats)
     if (right.name !== undefined)
@@ -115,6 +117,10 @@ function compareRecords(real: RealQueue, queue: Queue): void {
 
 /** Records that were compared; they do not change. */
 const checked = new WeakMap<object, object>()
+
+function batchesAsText(batches: readonly { readonly queue: string; readonly outcome: string }[] = []): string {
+  return batches.map(({ queue, outcome }) => `${queue} ${outcome}`).join()
+}
 
 function partiesAsText(
   count: number,
@@ -130,24 +136,11 @@ function statsAsText(stats: Queue['stats'][number] | RealQueue['head']['stats'])
   return `${published} ${acked} ${dead} ${expired} ${dropped} ${carried} ${first} ${lastSettledAt}`
 }
 
-function nextDeadline(model: Model): number {
-  let next = Number.POSITIVE_INFINITY
-  for (const queue of model.queues.values()) {
-    if (isBusy(queue)) return 0
-    if (queue.seen[0] !== undefined) next = Math.min(next, queue.seen[0].at + queue.options.dedupeWindowMs)
-    for (const { deadlineAt } of queue.gathering) next = Math.min(next, deadlineAt)
-    for (const { deadlineAt, ended } of queue.waiting) if (ended === undefined) next = Math.min(next, deadlineAt)
-    for (const { state, lease, dueAt, expiresAt } of queue.live)
-      next = Math.min(next, state === 'leased' ? (lease?.deadline ?? next) : state === 'delayed' ? dueAt : expiresAt)
-  }
-  return next
-}
-
 /** INV-14: nobody with room is left without a message that it may have. */
 function noIdle(queue: Queue, model: Model): void {
   if (!model.mayLease(queue)) return
   for (const subscription of model.of(queue)) {
-    if (!model.hasRoom(subscription)) continue
+    if (!model.hasRoom(queue, subscription)) continue
     const first = model.firstFor(queue, subscription)
     must(
       first === undefined,
@@ -169,7 +162,7 @@ function compareHoldouts(real: RealQueue, queue: Queue, model: Model, now: numbe
       sequence: origin?.sequence ?? 0,
       lines: [`${origin?.sequence} dead dead-letter ${origin?.attempts} undefined undefined`],
     }))
-    const spent = model.of(queue).flatMap(({ id, spent: out }) =>
+    const spent = model.all(queue).flatMap(({ id, spent: out }) =>
       out
         .filter(({ batch }) => batch === barrier.batch)
         .map(({ sequence, attempts, at }) => ({
@@ -191,23 +184,18 @@ function compareHoldouts(real: RealQueue, queue: Queue, model: Model, now: numbe
 }
 
 /** What may be told of it. */
-function holdoutOf(
-  { sequence, state, attempts, delivered, lease, group, isHead }: Message,
-  queue: Queue,
-  model: Model,
-  now: number,
-): string[] {
-  if (lease !== undefined) return [`${sequence} leased leased ${attempts + 1} ${lease.subscription} ${now - lease.at}`]
+function holdoutOf(message: Message, queue: Queue, model: Model, now: number): string[] {
+  const { sequence, state, attempts, isSuspect, lease } = message
+  if (lease !== undefined) return [`${sequence} leased leased ${attempts + 1} ${lease.holder} ${now - lease.at}`]
   const line = (reason: string) => `${sequence} ${state} ${reason} ${attempts + 1} undefined undefined`
   if (state === 'delayed')
-    return attempts > 0
-      ? [line('retrying')]
-      : delivered === 'no'
-        ? [line('delayed')]
-        : [line('delayed'), line('retrying')]
+    return attempts > 0 ? [line('retrying')] : !isSuspect ? [line('delayed')] : [line('delayed'), line('retrying')]
   if (queue.isPaused) return [line('paused')]
-  if (group !== undefined && !isHead) return [line('ready')]
+  if (!model.isFirst(queue, message)) return [line('ready')]
   const matching = model.of(queue).filter(({ filter, prefetch }) => prefetch > 0 && takes(filter, colorOf(sequence)))
   if (matching.length === 0) return [line('no-subscription-matches')]
-  return [line(matching.some(subscription => model.hasRoom(subscription)) ? 'ready' : 'no-credit')]
+  // Whether the bytes of the next one fit is known once it was tried.
+  const hasCredit = matching.some(other => !other.isStalled && model.used(other) < other.prefetch)
+  if (!hasCredit) return [line('no-credit')]
+  return matching.some(other => model.hasRoom(queue, other)) ? [line('ready')] : [line('ready'), line('no-credit')]
 }

@@ -1,4 +1,4 @@
-import { Broker, type CarriedPublish } from '../../../src/core/broker.ts'
+import { type AtomicPart, Broker, type Numbering } from '../../../src/core/broker.ts'
 import type { Fact } from '../../../src/core/facts.ts'
 import type { Incoming, IncomingBarrier, PublishAnswer } from '../../../src/core/publishing.ts'
 import type { Queue } from '../../../src/core/queue.ts'
@@ -17,6 +17,7 @@ import {
   type Done,
   defined,
   must,
+  type Part,
   type Piece,
   type Step,
   sizeOf,
@@ -123,7 +124,7 @@ export class Drive {
     this.turn += 1
     const turn = new Turn(this.turn)
     this.broker.restore({ kind: 'started', start: this.#starts, clean: isClean }, this.now)
-    for (const fact of restorable(alive(this.#kept.map(({ fact }) => fact))))
+    for (const fact of restorable(this.#kept.map(({ fact }) => fact)))
       this.broker.restore(fact.kind === 'enqueued' ? { ...fact, bodyBytes: BODY_BYTES } : fact, this.now)
     for (const queue of this.model.queues.values()) {
       const real = this.broker.queue(queue.name)
@@ -168,11 +169,18 @@ export class Drive {
         return broker.publish(turn, this.queue(step.queue), publish).flatMap(answersOf)
       }
       case 'numbered': {
-        const incoming = incomingOf(step.pieces)
-        const count = step.pieces.reduce((sum, piece) => sum + sizeOf(piece), 0)
-        const answers = broker.publishNumbered(turn, this.queue(step.queue), { incoming, now }, count, step)
+        const { queue, publish, count, numbering } = this.#partOf(step)
+        const answers = broker.publishNumbered(turn, queue, publish, count, numbering as Numbering)
         if (typeof answers === 'string') return ['out of turn']
         return Array.isArray(answers) ? answers.flatMap(answersOf) : ['refused']
+      }
+      case 'atomic': {
+        const answers = broker.publishAtomic(
+          turn,
+          step.parts.map(part => this.#partOf(part)),
+        )
+        if (typeof answers === 'string') return ['out of turn']
+        return Array.isArray(answers) ? answers.flat().flatMap(answersOf) : ['refused']
       }
       case 'subscribe':
         return this.#subscribe(step, turn)
@@ -180,6 +188,19 @@ export class Drive {
         const subscription = this.#subscription(step.subscription)
         this.subscriptions.delete(step.subscription)
         broker.unsubscribe(turn, now, this.#queueOf(step.subscription), subscription, step.isGone)
+        return []
+      }
+      case 'answer': {
+        const queue = this.#queueOf(step.subscription)
+        const subscription = this.#subscription(step.subscription)
+        broker.change(turn, now, queue, () => {
+          queue.closePull(turn, now, subscription, step.sent)
+          if (!step.isSettled || step.sent === 0) return
+          queue.settling.settle(turn, now, subscription, {
+            deliveries: [{ first: 1, count: step.sent }],
+            how: { kind: 'ack' },
+          })
+        })
         return []
       }
       case 'change':
@@ -212,13 +233,23 @@ export class Drive {
     }
   }
 
+  #partOf({ queue, pieces, numbers }: Part): AtomicPart {
+    const count = pieces.reduce((sum, piece) => sum + sizeOf(piece), 0)
+    return {
+      queue: this.queue(queue),
+      publish: { incoming: incomingOf(pieces), now: this.now },
+      count,
+      numbering: numbers,
+    }
+  }
+
   #queueOf(id: number): Queue {
     return this.queue(this.model.subscription(id).queue)
   }
 
   #subscribe(step: Extract<Step, { kind: 'subscribe' }>, turn: Turn): Answer[] {
-    const { subscription: id, prefetch, concurrency, leaseMs, filter, afterBatch } = step
-    const terms = { peer: id, tag: id, prefetch, concurrency, leaseMs, predicate: predicateOf(filter), isPull: false }
+    const { subscription: id, prefetch, concurrency, leaseMs, filter, isPull, afterBatch } = step
+    const terms = { peer: id, tag: id, prefetch, concurrency, leaseMs, predicate: predicateOf(filter), isPull }
     const queue = this.queue(step.queue)
     const { subscription, missed } = this.broker.subscribe(turn, this.now, queue, terms, afterBatch)
     this.subscriptions.set(id, subscription)
@@ -247,12 +278,7 @@ export class Drive {
       subscription: this.#subscription(subscription),
       deliveries: ranges,
     }))
-    const carried = step.carried.map(
-      ({ queue, pieces }): CarriedPublish => ({
-        queue: this.queue(queue),
-        publish: { incoming: incomingOf(pieces), now },
-      }),
-    )
+    const carried = step.carried.map(part => this.#partOf(part))
     const answer = this.broker.settle(turn, now, this.queue(step.queue), claims, step.how, carried)
     if (answer.refusal !== undefined) return [answer.refusal.code]
     return [
@@ -277,22 +303,26 @@ function incomingOf(pieces: readonly Piece[]): Incoming[] {
     const at = { index }
     const count = sizeOf(piece)
     index += count
-    if (piece.kind === 'refused') return { kind: 'refused', ...at, count, refusal: refuse('not-accepted', '') }
-    if (piece.kind === 'barrier')
-      return {
-        kind: 'barrier',
+    if (piece.kind === 'refused') return { kind: 'refused', ...at, count, refusal: refuse(piece.code, '') }
+    if (piece.kind === 'barrier') {
+      const bytes = Uint8Array.of(piece.color)
+      return defined({
+        kind: 'barrier' as const,
         ...at,
-        count: 1,
-        bytes: Uint8Array.of(piece.color),
+        count: 1 as const,
+        bytes,
         barrier: barrierOf(piece),
-      }
+        id: piece.id,
+      })
+    }
     const runs = piece.runs.map(run => ({ ...run, bodyBytes: run.count * BODY_BYTES }))
     return defined({ kind: 'messages' as const, ...at, count, bytes: NOTHING, runs, id: piece.id })
   })
 }
 
-function barrierOf({ name, deadlineMs, rest, party, parties }: Extract<Piece, { kind: 'barrier' }>): IncomingBarrier {
-  return defined({ name, deadlineMs, rest, party, parties })
+function barrierOf(piece: Extract<Piece, { kind: 'barrier' }>): IncomingBarrier {
+  const { name, deadlineMs, rest, party, parties, forward } = piece
+  return defined({ name, deadlineMs, rest, party, parties, forward })
 }
 
 const NOTHING = new Uint8Array(0)
@@ -310,17 +340,4 @@ function asText({ facts, effects }: Turn): string {
     'subscription' in effect ? { ...effect, subscription: effect.subscription.tag } : effect,
   )
   return JSON.stringify([facts, flat])
-}
-
-/** What `restorable` is to see: nothing of forgotten producers. */
-function alive(facts: readonly Fact[]): Fact[] {
-  let kept: Fact[] = []
-  for (const fact of facts) {
-    if (fact.kind === 'producerForgotten')
-      kept = kept.filter(
-        before => before.kind !== 'producerTaken' || before.queue !== fact.queue || before.producer !== fact.producer,
-      )
-    else kept.push(fact)
-  }
-  return kept
 }

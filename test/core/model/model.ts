@@ -1,251 +1,170 @@
-import type { BatchRest, DeadReason, Fact, Timestamp, TurnNumber } from '../../../src/core/facts.ts'
+import type { BatchRest, DeadReason, Timestamp, TurnNumber } from '../../../src/core/facts.ts'
 import { DEFAULT_OPTIONS, type QueueOptions } from '../../../src/core/options.ts'
-import type { Turn } from '../../../src/core/turn.ts'
+import { carryOut } from './carry-out.ts'
 import { Referee } from './referee.ts'
-import { refusesBarrier, refusesCarried } from './refusing.ts'
 import {
-  type Answer,
+  type Arrival,
   type Barrier,
-  broken,
-  type Change,
-  colorOf,
-  type Done,
+  type BarrierTerms,
   type Gathering,
-  type How,
-  heldAs,
-  isBefore,
-  isBusy,
   isEnding,
   type Message,
-  must,
   NO_STATS,
-  type Numbers,
-  newQueue,
   open,
-  type Piece,
-  type PieceRun,
   type Queue,
-  type Step,
+  type Stats,
   type Subscription,
-  seenAs,
+} from './state.ts'
+import {
+  type Answer,
+  type BarrierPiece,
+  BODY_BYTES,
+  broken,
+  colorOf,
+  type Done,
+  type How,
+  type MessagesPiece,
+  must,
+  type Part,
+  type Piece,
+  type Range,
+  type Step,
   sizeOf,
-  statsOf,
-  type Terms,
   takes,
 } from './words.ts'
 
+const NEVER = Number.POSITIVE_INFINITY
 const DAY_MS = 86_400_000
 const OUTCOMES = ['clean', 'with-dead', 'expired', 'cancelled', 'failed']
 
-/** D15: what was carried goes before what came into the later batch. */
-function inGroupOrder(a: Message, b: Message): number {
-  return a.born - b.born || a.sequence - b.sequence
-}
-
-function worst(outcomes: readonly string[]): string {
-  return OUTCOMES.findLast(outcome => outcomes.includes(outcome)) ?? 'clean'
-}
-
 /**
- * The reference: what `spec/queues.md` promises, in lists and linear scans. It knows the rules and nothing of the code.
+ * The reference: what the rules of `docs/guarantees.md` say, in lists and linear scans. It knows the rules and nothing of
+ * the code, so it looks nowhere up what it can find by looking through everything.
  *
- * Where the rules leave a choice (who gets the next message among equals, in which order dead letters of one turn arrive)
- * it looks at what the core chose, says which rule that breaks, if any, and follows it.
+ * A command does what it says to its queue and to those it touches; then each touched queue settles down, by its number.
+ * Two things are free and read off the core's turn: who of several equals gets a message, and in which order the dead
+ * letters of one act line up. The referee checks that the core chose what it may.
  */
 export class Model {
   readonly queues: Map<string, Queue> = new Map()
   readonly subscriptions: Map<number, Subscription> = new Map()
-  /** Names by the numbers that the core gives to queues. */
-  readonly names: Map<number, string> = new Map()
+  #nextQueue = 1
+  /** Queue that did the last step of long work. */
+  lastBusy = 0
+  #touched = new Set<Queue>()
+  /** Of the step in hand: its turn, when it is, what was on disk before, and what the core made of it. */
   #turn: TurnNumber = 0
   #now: Timestamp = 0
   #committed: TurnNumber = 0
-  #touched = new Set<Queue>()
-  #moves: { from: Queue; message: Message; to: string; reason: DeadReason }[] = []
-  #referee: Referee | undefined
-  #facts: readonly Fact[] = []
-  /** Queues in which something of an ended batch went, in this turn. */
-  #worked = new Set<string>()
-  /** Messages that expired in this turn before a batch of their queue was ended. */
-  #overBefore = new Map<string, number[]>()
+  #referee!: Referee
 
   copy(): Model {
     const copy = new Model()
-    for (const [id, name] of this.names) copy.names.set(id, name)
+    copy.#nextQueue = this.#nextQueue
+    copy.lastBusy = this.lastBusy
     for (const queue of this.queues.values()) copy.queues.set(queue.name, structuredClone(queue))
-    for (const [id, subscription] of this.subscriptions) copy.subscriptions.set(id, structuredClone(subscription))
+    for (const subscription of this.subscriptions.values())
+      copy.subscriptions.set(subscription.id, structuredClone(subscription))
     return copy
   }
 
   /** Carries out a step as the rules want it, and checks what the core made of it. */
   step(done: Done): void {
-    const { step, turn, now, committed, answers: got } = done
+    this.#turn = done.turn.number
+    this.#now = done.now
+    this.#committed = done.committed
     this.#referee = new Referee(this, done)
-    this.#turn = turn.number
-    this.#now = now
-    this.#committed = committed
-    this.#facts = turn.facts
-    this.#worked = this.#workedIn(turn)
-    this.#overBefore = this.#overBeforeDeadlines(turn)
-    const answers = this.#carryOut(step)
-    must(answers.join() === got.join(), 'answers', () => `to ${step.kind} [${got}], should be [${answers}]`)
-    // What is forwarded touches the queue it comes to.
-    for (const fact of turn.facts) if (fact.kind === 'barrierPublished') this.#touchId(fact.queue)
-    for (const queue of this.#touched) this.#expire(queue)
-    this.#arriveDead(turn)
-    for (const queue of this.#touched) this.#fail(queue)
-    while ([...this.queues.values()].some(queue => this.#release(queue)));
-    this.#touched.clear()
-    for (const fact of turn.facts) {
-      if (fact.kind === 'queueDeclared') this.names.set(fact.queue, fact.name)
-      if (fact.kind === 'producerForgotten') this.#forget(this.queue(this.names.get(fact.queue) ?? ''), fact.producer)
-    }
-    for (const effect of turn.effects) this.#referee.follow(effect)
+    const answers = carryOut(this, done.step)
+    must(
+      answers.join() === done.answers.join(),
+      'answers',
+      () => `to ${done.step.kind} [${done.answers}], should be [${answers}]`,
+    )
+    while (this.#touched.size > 0)
+      for (const queue of [...this.#touched].sort((a, b) => a.id - b.id)) {
+        this.#touched.delete(queue)
+        this.#settleDown(queue)
+      }
     this.#referee.finish()
   }
 
-  /** At a tick another queue may touch this one before its own time is looked at: then its barrier may be due already. */
-  #wasDone(queue: Queue, { sequence, ended }: Barrier): boolean {
-    const isOurs = (id: number) => this.names.get(id) === queue.name
-    const end = this.#facts.find(
-      fact => fact.kind === 'barrierPublished' && isOurs(fact.queue) && fact.sequence === sequence && fact.ended,
-    )
-    // A message that expires in this turn may fail its batch before the deadline is looked at.
-    if (end?.kind === 'barrierPublished') return end.ended?.outcome === 'failed'
-    if (ended !== undefined) return false
-    return this.#facts.some(
-      fact => fact.kind === 'barrierReleased' && isOurs(fact.queue) && fact.record.sequence === sequence,
-    )
+  /** What ends every command, in this order. A command itself expires, releases and gives out nothing. */
+  #settleDown(queue: Queue): void {
+    // D16, INV-27: what is ready and over ends, whatever else happens in the queue.
+    for (const message of queue.live.filter(({ state, expiresAt }) => state === 'ready' && expiresAt <= this.#now))
+      this.#die(queue, message, 'expired')
+    this.#giveOut(queue)
+    if (this.#makeRoom(queue)) this.#giveOut(queue)
   }
 
-  #overBeforeDeadlines({ facts }: Turn): Map<string, number[]> {
-    const over = new Map<string, number[]>()
-    const ended = new Set<number>()
-    for (const fact of facts) {
-      if (fact.kind === 'barrierPublished' && fact.ended !== undefined) ended.add(fact.queue)
-      const isExpiry =
-        (fact.kind === 'settled' && fact.reason === 'expired') ||
-        (fact.kind === 'moved' && fact.run.origin?.reason === 'expired')
-      if (!isExpiry || ended.has(fact.queue)) continue
-      const [first, count] = fact.kind === 'moved' ? [fact.sequence, 1] : [fact.first, fact.count]
-      const name = this.names.get(fact.queue) ?? ''
-      over.set(name, [...(over.get(name) ?? []), ...Array.from({ length: count }, (_, k) => first + k)])
-    }
-    return over
-  }
-
-  #workedIn({ facts }: Turn): Set<string> {
-    const names = facts.flatMap(fact => {
-      if (fact.kind === 'settled' && fact.reason === 'dropped') return [this.names.get(fact.queue) ?? '']
-      const origin = fact.kind === 'moved' ? fact.run.origin : undefined
-      return origin?.reason.startsWith('batch-') === true ? [origin.queue] : []
-    })
-    return new Set(names)
-  }
-
-  #carryOut(step: Step): Answer[] {
-    switch (step.kind) {
-      case 'declare':
-        this.#declare(step.queue, step.options)
-        return []
-      case 'delete':
-        return this.#delete(this.queue(step.queue))
-      case 'publish':
-        return this.#publish(this.queue(step.queue), step.pieces, { isAccepted: step.isAccepted })
-      case 'numbered':
-        return this.#publishNumbered(this.queue(step.queue), step.pieces, step)
-      case 'subscribe':
-        return this.#subscribe(this.queue(step.queue), step, step.afterBatch)
-      case 'unsubscribe':
-        this.#unsubscribe(this.subscription(step.subscription), step.isGone)
-        return []
-      case 'change':
-        this.#change(this.subscription(step.subscription), step)
-        return []
-      case 'settle':
-        return this.#settle(step)
-      case 'tick':
-        this.#tickAll()
-        return []
-      case 'requeue':
-        return [`${this.#requeue(this.#touch(step.queue), step.sequences)} requeued`]
-      case 'pause':
-        this.#touch(step.queue).isPaused = step.isPaused
-        return []
-      case 'update':
-        this.#touch(step.queue).options = step.options
-        this.#declareNamed(step.options)
-        return []
-      case 'cancel':
-      case 'extend':
-        return [this.#endOrExtend(this.#touch(step.queue), step)]
-      case 'purge':
-        return [`${this.#purge(this.#touch(step.queue), step)} purged`]
-      case 'stop':
-        for (const queue of this.queues.values()) this.#stop(queue)
-        return []
-      case 'restart':
-        for (const queue of this.queues.values()) this.#restart(queue, step.isClean)
-        this.subscriptions.clear()
-        return []
-    }
+  #giveOut(queue: Queue): void {
+    this.#failBatches(queue)
+    // D14.
+    if (queue.isPaused) return
+    while (this.#release(queue));
+    if (!isEnding(queue, queue.released)) this.#referee.handOut(queue)
   }
 
   queue(name: string): Queue {
     return this.queues.get(name) ?? broken('model', `there is no queue ${name}`)
   }
 
-  #touchId(id: number): void {
-    const queue = this.queues.get(this.names.get(id) ?? '')
-    if (queue !== undefined) this.#touched.add(queue)
+  subscription(id: number): Subscription {
+    return this.subscriptions.get(id) ?? broken('model', `there is no subscription ${id}`)
   }
 
-  #touch(name: string): Queue {
+  touch(name: string): Queue {
     const queue = this.queue(name)
     this.#touched.add(queue)
     return queue
   }
 
-  subscription(id: number): Subscription {
-    return this.subscriptions.get(id) ?? broken('model', `there is no subscription ${id}`)
-  }
-
   // ── queues ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #declare(name: string, options: QueueOptions): Queue {
-    const queue = newQueue(name, this.#turn, options)
-    this.queues.set(name, queue)
-    this.#declareNamed(options)
-    return queue
+  declare(name: string, options: QueueOptions): void {
+    const counts = { next: 1, released: 0, openedIn: 0, reservedIn: 0, isPaused: false }
+    const lists = { live: [], stats: [{ ...NO_STATS }], waiting: [], gathering: [], seen: [], records: [] }
+    this.queues.set(name, { id: this.#nextQueue, name, options, ...counts, ...lists, producers: new Map() })
+    this.#nextQueue += 1
+    this.declareNamed(options)
   }
 
   /** A7: what is named and missing is declared with it. A dead-letter queue has none of its own unless given. */
-  #declareNamed({ deadLetter, forwardBarrier }: QueueOptions): void {
+  declareNamed({ deadLetter, forwardBarrier }: Pick<QueueOptions, 'deadLetter' | 'forwardBarrier'>): void {
     if (deadLetter !== undefined && deadLetter !== 'drop' && !this.queues.has(deadLetter))
-      this.#declare(deadLetter, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
-    for (const name of forwardBarrier) if (!this.queues.has(name)) this.#declare(name, DEFAULT_OPTIONS)
+      this.declare(deadLetter, { ...DEFAULT_OPTIONS, deadLetter: 'drop' })
+    for (const name of forwardBarrier) if (!this.queues.has(name)) this.declare(name, DEFAULT_OPTIONS)
   }
 
-  #delete(queue: Queue): Answer[] {
-    for (const other of this.queues.values())
-      if (other !== queue && [other.options.deadLetter, ...other.options.forwardBarrier].includes(queue.name))
-        return ['queue-in-use']
-    for (const subscription of this.of(queue)) {
-      this.#referee?.expect(subscription, 'cancelled queue-deleted')
+  delete(queue: Queue): Answer {
+    for (const { name, options } of this.queues.values())
+      if (name !== queue.name && [options.deadLetter, ...options.forwardBarrier].includes(queue.name))
+        return 'queue-in-use'
+    for (const message of queue.live) this.#touchHome(message)
+    for (const subscription of this.subscriptions.values()) {
+      if (subscription.queue !== queue.name) continue
+      if (!subscription.isClosed) this.#referee.tell(subscription, 'cancelled queue-deleted')
       this.subscriptions.delete(subscription.id)
     }
-    for (const message of queue.live) this.#touchHome(message)
-    this.#touched.delete(queue)
-    this.#referee?.expectOf(queue, 'deleted')
+    this.#referee.tell(queue, 'deleted')
+    // B15: what waits or gathers there goes on as cancelled; where its barrier is awaited it counts as come.
+    const gone = { queue: queue.name, outcome: 'cancelled' }
+    for (const { name, color, terms } of queue.waiting) this.#forward(queue, { name, color, terms }, gone)
+    for (const { name, arrivals } of queue.gathering)
+      this.#forward(queue, { name, color: 0, terms: termsOf(arrivals) }, gone)
+    for (const target of queue.options.forwardBarrier.map(name => this.queue(name)))
+      for (const { name, arrivals } of [...target.gathering])
+        if (
+          arrivals.some(({ terms }) => terms.batches !== undefined) &&
+          arrivals.every(({ party }) => party !== queue.name)
+        )
+          this.#arrive(queue, target, { name, color: 0, batches: [gone], terms: {} })
     this.queues.delete(queue.name)
-    // B15: what waits there goes on as cancelled.
-    for (const { name, color, batches = [] } of queue.waiting)
-      this.#forward(queue, { name, color, batches: [...batches, 'cancelled'] })
-    for (const { name } of queue.gathering) this.#forward(queue, { name, color: 0, batches: ['cancelled'] })
-    return ['deleted']
+    this.#touched.delete(queue)
+    return 'deleted'
   }
 
-  /** Where dead letters go; undefined: dropped. A dead-letter queue has none of its own unless given (options table). */
+  /** Where dead letters go; undefined: they are dropped. A dead-letter queue has none of its own unless given. */
   deadLetterName({ name, options }: Queue): string | undefined {
     if (options.deadLetter !== undefined) return options.deadLetter === 'drop' ? undefined : options.deadLetter
     for (const other of this.queues.values())
@@ -255,140 +174,185 @@ export class Model {
 
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #publish(queue: Queue, pieces: readonly Piece[], how: { isAccepted?: boolean; batch?: number }): Answer[] {
-    this.#touched.add(queue)
+  publish(queue: Queue, pieces: readonly Piece[], how: { isAccepted?: boolean; batch?: number }): Answer[] {
     this.#forgetIds(queue)
     return pieces.flatMap((piece): Answer[] => {
-      if (piece.kind === 'refused') return Array.from({ length: piece.count }, () => 'not-accepted')
-      if (piece.kind === 'barrier') return [this.#publishBarrier(queue, piece)]
-      const seen = piece.id === undefined ? undefined : seenAs(queue, piece.id, this.#now)
-      if (seen !== undefined) return [`${seen.sequence} in ${seen.batch} duplicate`]
-      if (piece.id !== undefined) {
-        if (queue.seen.length >= queue.options.dedupeMax) return ['server-busy']
-        const { id } = piece
+      if (piece.kind === 'refused') return Array.from({ length: piece.count }, () => piece.code)
+      const { id } = piece
+      // P5.
+      const seen = queue.seen.find(other => other.id === id && other.at + queue.options.dedupeWindowMs > this.#now)
+      if (seen !== undefined) return [`${seen.answer} duplicate`]
+      if (id !== undefined && queue.seen.length >= queue.options.dedupeMax) return ['server-busy']
+      const answers = piece.kind === 'barrier' ? [this.#publishBarrier(queue, piece)] : this.#enqueue(queue, piece, how)
+      const [answer = ''] = answers
+      if (id !== undefined && !isRefusal(answer)) {
+        const [sequence, , batch] = answer.split(' ')
         queue.seen = queue.seen.filter(other => other.id !== id)
-        queue.seen.push({ id, sequence: queue.next, batch: how.batch ?? open(queue), at: this.#now })
+        queue.seen.push({ id, sequence: Number(sequence), answer: `${sequence} in ${batch}`, at: this.#now })
       }
-      return piece.runs.flatMap(run =>
-        Array.from({ length: run.count }, () => this.#enqueue(queue, run, how.isAccepted === true, how.batch)),
-      )
+      return answers
     })
   }
 
   /** From the oldest on, those whose window is over. */
-  #forgetIds(queue: Queue): void {
-    const isOver = ({ at }: Queue['seen'][number]) => at + queue.options.dedupeWindowMs <= this.#now
-    while (queue.seen[0] !== undefined && isOver(queue.seen[0])) queue.seen.shift()
+  #forgetIds({ seen, options }: Queue): void {
+    while (seen[0] !== undefined && seen[0].at + options.dedupeWindowMs <= this.#now) seen.shift()
   }
 
-  #enqueue(queue: Queue, run: PieceRun, isAccepted: boolean, batch = open(queue)): Answer {
+  #enqueue(queue: Queue, piece: MessagesPiece, how: { isAccepted?: boolean; batch?: number }): Answer[] {
+    const { batch = open(queue), isAccepted = false } = how
     // P3: a number is told before the disk only when it is reserved there; the first such publish reserves for the later.
     const isEarly = isAccepted && queue.reservedIn > 0 && queue.reservedIn <= this.#committed
     if (isAccepted && queue.reservedIn === 0) queue.reservedIn = this.#turn
-    const never = Number.POSITIVE_INFINITY
-    const ttlMs = Math.min(run.ttlMs ?? never, queue.options.expirationMs ?? never)
-    const message = this.#add(queue, batch, {
-      priority: run.priority ?? 0,
-      group: run.group,
-      expiresAt: this.#now + ttlMs,
-      dueAt: (run.delayMs ?? 0) > 0 ? this.#now + Math.min(run.delayMs ?? 0, ttlMs) : 0,
-      enqueuedIn: isEarly ? 0 : this.#turn,
-      origin: undefined,
-    })
-    return `${message.sequence} in ${batch}${isEarly ? ' early' : ''}`
+    return piece.runs.flatMap(({ count, priority = 0, group, ttlMs = NEVER, delayMs = 0 }) =>
+      Array.from({ length: count }, () => {
+        const ttl = Math.min(ttlMs, queue.options.expirationMs ?? NEVER)
+        const dueAt = delayMs > 0 ? this.#now + Math.min(delayMs, ttl) : 0
+        const restsOn = isEarly ? 0 : this.#turn
+        const { sequence } = this.#add(queue, batch, { priority, group, dueAt, expiresAt: this.#now + ttl, restsOn })
+        return `${sequence} in ${batch}${isEarly ? ' early' : ''}`
+      }),
+    )
   }
 
-  #add(
-    queue: Queue,
-    batch: number,
-    terms: Pick<Message, 'priority' | 'group' | 'expiresAt' | 'dueAt' | 'enqueuedIn' | 'origin'>,
-    isBack = false,
-  ): Message {
+  /** A message comes in: published, dead-lettered, or back from there, perhaps to a batch that has counted it already. */
+  #add(queue: Queue, batch: number, given: Partial<Message>, isCounted = false): Message {
     const message: Message = {
-      ...terms,
-      sequence: queue.next,
-      batch,
-      born: batch,
-      isHead: false,
-      state: 'ready',
-      attempts: 0,
-      readyIn: 0,
-      mayWaitFor: 0,
-      delivered: 'no',
-      lease: undefined,
+      ...{ sequence: queue.next, batch, born: batch, priority: 0, group: undefined, origin: undefined },
+      ...{ state: 'ready', expiresAt: NEVER, dueAt: 0, attempts: 0, isSuspect: false, lease: undefined },
+      ...{ restsOn: this.#turn, mayRestOn: 0 },
+      ...given,
     }
-    queue.next += 1
-    for (const other of queue.live) {
-      if (other.enqueuedIn <= this.#committed) continue
-      other.mayWaitFor = this.#turn
-      message.mayWaitFor = this.#turn
-    }
+    const unwritten = queue.live.filter(other => other.restsOn > this.#committed)
+    if (unwritten.length > 0) for (const other of [...unwritten, message]) other.mayRestOn = this.#turn
+    queue.next = Math.max(queue.next, message.sequence + 1)
     queue.live.push(message)
     this.#place(queue, message)
-    if (isBack) return message
-    const stats = statsOf(queue, batch)
+    if (isCounted) return message
+    const stats = this.statsOf(queue, batch)
     stats.published += 1
     stats.firstPublishedAt ??= this.#now
     return message
   }
 
-  /** D15: of a group in a batch one is the head, and the others wait behind it, whatever they are. */
+  /** P7: a delay, of a message that does not wait in its group anyway. */
   #place(queue: Queue, message: Message): void {
-    const { group, batch } = message
-    if (group !== undefined && !message.isHead) {
-      if (queue.live.some(other => other.isHead && other.group === group && other.batch === batch)) {
-        message.state = 'ready'
-        return
+    message.state = message.dueAt > this.#now && this.isFirst(queue, message) ? 'delayed' : 'ready'
+  }
+
+  /** D15: of a group in a batch the first may go out, and the others wait behind it, whatever they are. */
+  isFirst({ live }: Queue, message: Message): boolean {
+    return !live.some(other => isSameGroup(other, message) && inGroupOrder(other, message) < 0)
+  }
+
+  /** P4, P9: publishes with producer numbers, and those of several queues, which are taken whole or not at all. */
+  publishAtomic(parts: readonly Part[], isAtomic: boolean): Answer[] {
+    const known = parts.map(({ queue, numbers, pieces }) => {
+      // Of a producer that is new, or has been forgotten, any number is the first.
+      const first = numbers?.number ?? 1
+      const producer = this.queue(queue).producers.get(numbers?.producer ?? '') ?? {
+        last: first - 1,
+        usedAt: 0,
+        answers: new Map(),
       }
-      message.isHead = true
-    }
-    message.state = message.dueAt > this.#now ? 'delayed' : 'ready'
+      const count = pieces.reduce((sum, piece) => sum + sizeOf(piece), 0)
+      const numbersOf = Array.from({ length: count }, (_, k) => first + k)
+      return { producer, first, taken: numbersOf.filter(number => number <= producer.last), count }
+    })
+    if (known.some(({ first, producer }) => first > producer.last + 1)) return ['out of turn']
+    const before = known.flatMap(({ taken, producer }) =>
+      taken.map(number => producer.answers.get(number) ?? broken('model', 'it is asked for again')),
+    )
+    if (known.every(({ taken, count }) => taken.length === count)) return before
+    if (isAtomic && before.length > 0) return ['out of turn']
+    const refusal = isAtomic ? this.#refusalOf(parts) : undefined
+    const fresh = parts.flatMap(({ queue: name, numbers, pieces }, k) => {
+      const queue = this.touch(name)
+      const { producer, taken, count } = known[k] as (typeof known)[number]
+      const sizeUpTo = (at: number) => pieces.slice(0, at + 1).reduce((sum, piece) => sum + sizeOf(piece), 0)
+      const left = pieces.filter((_, at) => sizeUpTo(at) > taken.length)
+      const answers =
+        refusal === undefined ? this.publish(queue, left, {}) : Array.from({ length: count }, () => refusal)
+      if (numbers === undefined) return answers
+      for (const answer of answers) {
+        producer.last += 1
+        producer.answers.set(producer.last, answer.replace(' duplicate', ''))
+      }
+      producer.usedAt = this.#now
+      for (const number of producer.answers.keys()) if (number <= numbers.answeredUpTo) producer.answers.delete(number)
+      queue.producers.set(numbers.producer, producer)
+      return answers
+    })
+    return [...before, ...fresh]
   }
 
-  /** The next of a group follows a head that is gone; it goes out once that one's end is on disk. */
-  #promote(queue: Queue, { group, batch, isHead }: Message): void {
-    if (group === undefined || !isHead) return
-    const next = queue.live.filter(other => other.group === group && other.batch === batch).sort(inGroupOrder)[0]
-    if (next === undefined) return
-    next.enqueuedIn = Math.max(next.enqueuedIn, this.#turn)
-    next.readyIn = this.#turn
-    this.#place(queue, next)
+  /** P4, A4: the first refusal that any of these would meet, tried on copies of the queues. */
+  #refusalOf(parts: readonly Part[]): Answer | undefined {
+    for (const name of new Set(parts.map(({ queue }) => queue))) {
+      const trial = structuredClone(this.queue(name))
+      const pieces = parts.filter(({ queue }) => queue === name).flatMap(part => part.pieces)
+      const refusal = this.publish(trial, pieces, {}).find(isRefusal)
+      if (refusal !== undefined) return refusal
+    }
+    return undefined
   }
 
-  #publishBarrier(queue: Queue, piece: Extract<Piece, { kind: 'barrier' }>): Answer {
-    const refusal = refusesBarrier(queue, piece)
-    const { name, color, rest, party, parties, deadlineMs = Number.POSITIVE_INFINITY } = piece
-    if (refusal === 'duplicate') {
-      const arrival = queue.gathering.find(other => other.name === name)?.arrivals.find(known => known.party === party)
-      if (arrival !== undefined) return `${arrival.sequence} in ${open(queue)} duplicate`
-      const placed = [...queue.waiting, ...queue.records].find(other => other.name === name)
-      const at = placed?.parties?.arrived.indexOf(party ?? '') ?? -1
-      return `${placed?.parties?.sequences[at]} in ${placed?.batch} duplicate`
+  // ── barriers ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** B1, B14. */
+  #publishBarrier(queue: Queue, piece: BarrierPiece): Answer {
+    const { name, color, party, parties, deadlineMs = NEVER, rest, forward } = piece
+    const gathering = queue.gathering.find(other => other.name === name)
+    const placed = [...queue.waiting, ...queue.records].find(other => name !== undefined && other.name === name)
+    const count = gathering?.count ?? placed?.parties?.count
+    if (count !== undefined && parties !== count && (gathering !== undefined || party !== undefined))
+      return 'barrier-mismatch'
+    if (gathering !== undefined && party === undefined) return 'barrier-mismatch'
+    const isSame = (other: Arrival) => other.party === party
+    const arrival = gathering?.arrivals.find(isSame) ?? placed?.parties?.arrived.find(isSame)
+    if (arrival !== undefined) return `${arrival.sequence} in ${placed?.batch ?? open(queue)} duplicate`
+    if (placed !== undefined) return 'barrier-exists'
+    if (gathering === undefined && queue.waiting.length + queue.gathering.length >= queue.options.barriersMax)
+      return 'too-many-barriers'
+    const terms = {
+      ...(rest === undefined ? {} : { rest }),
+      ...(forward === undefined ? {} : { forward }),
+      ...(forward === undefined || parties === undefined || party !== undefined ? {} : { forwardParties: parties }),
     }
-    if (refusal !== undefined) return refusal
-    const batch = open(queue)
+    const isOne = { party: party === undefined || parties === undefined ? undefined : { name: party, count: parties } }
+    return this.#barrierArrives(queue, { name, color, terms, deadlineAt: this.#now + deadlineMs, ...isOne })
+  }
+
+  /** A barrier, or one party of it. Of a single party it is a barrier like any other. */
+  #barrierArrives(
+    queue: Queue,
+    arriving: Pick<Barrier, 'name' | 'color' | 'terms' | 'deadlineAt'> & {
+      party: { name: string; count: number } | undefined
+    },
+  ): Answer {
+    const { name, color, terms, deadlineAt, party } = arriving
     const sequence = queue.next
-    const deadlineAt = this.#now + deadlineMs
+    const answer = `${sequence} in ${open(queue)}`
     queue.next += 1
-    const answer = `${sequence} in ${batch}`
-    if (name === undefined || party === undefined || parties === undefined || parties === 1) {
-      const known = party === undefined ? {} : { parties: { count: 1, arrived: [party], sequences: [sequence] } }
-      this.#placeBarrier(queue, { sequence, name, color, rest, deadlineAt, ...known })
+    if (name === undefined || party === undefined || party.count === 1) {
+      const arrived = party === undefined ? [] : [{ sequence, party: party.name, color, terms }]
+      const parties = name === undefined || party === undefined ? undefined : { count: 1, arrived }
+      this.#placeBarrier(queue, { sequence, name, color, terms, deadlineAt, parties })
       return answer
     }
     let gathering = queue.gathering.find(other => other.name === name)
     if (gathering === undefined) {
-      gathering = { name, count: parties, deadlineAt, arrivals: [] }
+      gathering = { name, count: party.count, deadlineAt: NEVER, arrivals: [] }
       queue.gathering.push(gathering)
     }
-    gathering.arrivals.push({ sequence, party, color, rest })
-    if (gathering.deadlineAt === Number.POSITIVE_INFINITY) gathering.deadlineAt = deadlineAt
+    gathering.arrivals.push({ sequence, party: party.name, color, terms })
+    if (gathering.deadlineAt === NEVER) gathering.deadlineAt = deadlineAt
     if (gathering.arrivals.length === gathering.count) this.#placeGathered(queue, gathering)
     return answer
   }
 
   #placeBarrier(queue: Queue, barrier: Omit<Barrier, 'batch' | 'publishedAt' | 'ended'>): Barrier {
-    const placed: Barrier = { ...barrier, batch: open(queue), publishedAt: this.#now, ended: undefined }
+    const placed = { ...barrier, batch: open(queue), publishedAt: this.#now, ended: undefined }
     queue.waiting.push(placed)
     queue.stats.push({ ...NO_STATS })
     return placed
@@ -400,165 +364,280 @@ export class Model {
     const { name, count, arrivals, deadlineAt } = gathering
     const { sequence: last = 0, color = 0 } = arrivals.at(-1) ?? {}
     const sequence = arrivals.length === count ? last : queue.next
-    if (arrivals.length < count) queue.next += 1
-    const rest = arrivals.findLast(arrival => arrival.rest !== undefined)?.rest
-    const sequences = arrivals.map(arrival => arrival.sequence)
-    const parties = { count, arrived: arrivals.map(({ party }) => party), sequences }
-    return this.#placeBarrier(queue, { sequence, name, color, rest, deadlineAt, parties })
+    queue.next = Math.max(queue.next, sequence + 1)
+    const parties = { count, arrived: arrivals }
+    return this.#placeBarrier(queue, { sequence, name, color, terms: termsOf(arrivals), deadlineAt, parties })
   }
 
-  /** P9: what was taken before gets its first answer, the rest is new. */
-  #publishNumbered(queue: Queue, pieces: readonly Piece[], { producer, number, answeredUpTo }: Numbers): Answer[] {
-    // Of a producer that is new, or has been forgotten, any number is the first.
-    const known = queue.producers.get(producer) ?? { last: number - 1, usedAt: 0, answers: new Map() }
-    if (number > known.last + 1) return ['out of turn']
-    let at = number
-    const fresh = pieces.filter(piece => {
-      const isNew = at > known.last
-      at += sizeOf(piece)
-      return isNew
-    })
-    const answers: Answer[] = []
-    for (let k = number; k < at && k <= known.last; k += 1)
-      answers.push(known.answers.get(k) ?? broken('model', `producer number ${k} is asked for again`))
-    if (fresh.length === 0) return answers
-    const taken = this.#publish(queue, fresh, {})
-    taken.forEach((answer, k) => {
-      known.answers.set(known.last + 1 + k, answer.replace(' duplicate', ''))
-    })
-    known.last += taken.length
-    known.usedAt = this.#now
-    for (const k of known.answers.keys()) if (k <= answeredUpTo) known.answers.delete(k)
-    queue.producers.set(producer, known)
-    return [...answers, ...taken]
+  /** B2, B8, B12: the first that waits is released when nothing of its batch is live. */
+  #release(queue: Queue): boolean {
+    const [barrier] = queue.waiting
+    if (barrier === undefined || queue.live.some(({ batch }) => batch <= barrier.batch)) return false
+    const { batch, sequence, ended, terms } = barrier
+    // B18: credit that is out of an at-most-once queue; then `on_dead: hold`. A batch that was ended waits for neither.
+    const isOut = this.all(queue).some(({ spent }) => spent.some(out => out.batch === batch))
+    const isHeld = queue.options.onDead === 'hold' && this.deadLettersOf(queue, batch).length > 0
+    if (ended === undefined && (isOut || isHeld)) return false
+    const stats = this.statsOf(queue, batch)
+    const own = ended?.outcome ?? (stats.dead + stats.expired + stats.dropped > 0 ? 'with-dead' : 'clean')
+    const outcomes = [own, ...(terms.batches ?? []).map(({ outcome }) => outcome)]
+    const outcome = OUTCOMES.findLast(one => outcomes.includes(one)) ?? own
+    queue.waiting.shift()
+    queue.stats.shift()
+    queue.released += 1
+    queue.openedIn = this.#turn
+    // B10.
+    queue.records.push({ ...barrier, outcome, stats, releasedAt: this.#now, releasedIn: this.#turn })
+    while (queue.records.length > queue.options.barrierRecords) queue.records.shift()
+    // B5.
+    for (const subscription of this.of(queue))
+      if (takes(subscription.filter, barrier.color)) this.#referee.tell(subscription, `barrier ${sequence} ${outcome}`)
+    this.#referee.tell(queue, `released ${sequence} ${outcome}`)
+    this.#forward(queue, barrier, { queue: queue.name, outcome })
+    return true
   }
 
-  #forget(queue: Queue, producer: string): void {
-    const known = queue.producers.get(producer)
-    const isOver = known !== undefined && this.#now - known.usedAt >= DAY_MS
-    must(isOver, 'P9', () => `producer ${producer} is forgotten before its day is over`)
-    queue.producers.delete(producer)
+  /** Dead letters of a batch that nobody has dealt with, wherever they are. */
+  deadLettersOf({ id }: Queue, batch: number): Message[] {
+    return [...this.queues.values()].flatMap(({ live }) =>
+      live.filter(({ origin }) => origin?.queue === id && origin.batch === batch),
+    )
+  }
+
+  /** B15: with what is known of the batches that it has closed. */
+  #forward(
+    from: Queue,
+    { name, color, terms }: Pick<Barrier, 'name' | 'color' | 'terms'>,
+    own: { queue: string; outcome: string },
+  ): void {
+    for (const target of terms.forward ?? from.options.forwardBarrier) {
+      this.declareNamed({ forwardBarrier: [target] })
+      this.#arrive(from, this.queue(target), { name, color, terms, batches: [...(terms.batches ?? []), own] })
+    }
+  }
+
+  /** A7, B15: it is a party named by its queue, and never refused; where it can join nobody and its name is taken it has none. */
+  #arrive(
+    from: Queue,
+    target: Queue,
+    { name, color, terms, batches }: Pick<Barrier, 'name' | 'color' | 'terms'> & Pick<BarrierTerms, 'batches'>,
+  ): void {
+    const gathering = target.gathering.find(other => other.name === name)
+    const forwarders = [...this.queues.values()].filter(({ options }) => options.forwardBarrier.includes(target.name))
+    const count = terms.forwardParties ?? gathering?.count ?? Math.max(1, forwarders.length)
+    const isAwaited =
+      gathering === undefined ||
+      (gathering.count === count && gathering.arrivals.every(({ party }) => party !== from.name))
+    const isFree = isAwaited && [...target.waiting, ...target.records].every(other => other.name !== name)
+    const party = count > 1 && isFree && name !== undefined ? { name: from.name, count } : undefined
+    this.#barrierArrives(target, {
+      name: isFree ? name : undefined,
+      color,
+      terms: { ...(batches && { batches }) },
+      deadlineAt: NEVER,
+      party,
+    })
+    this.#touched.add(target)
+  }
+
+  // ── batches that end early ─────────────────────────────────────────────────────────────────────────────────────
+
+  /** B13: one act with an outcome and a rest. What is carried is in the next batch that was not itself carried on. */
+  #endBatch(queue: Queue, barrier: Barrier, outcome: string, wish?: BatchRest): void {
+    if (barrier.ended !== undefined) return
+    const rest = wish ?? barrier.terms.rest ?? queue.options.deadlineRest
+    barrier.ended = { outcome, rest }
+    if (rest !== 'carry') return
+    let heir = barrier.batch + 1
+    while (queue.waiting[heir - queue.released]?.ended?.rest === 'carry') heir += 1
+    const from = this.statsOf(queue, barrier.batch)
+    const to = this.statsOf(queue, heir)
+    for (const message of queue.live.filter(({ batch }) => batch === barrier.batch)) {
+      message.batch = heir
+      from.published -= 1
+      to.published += 1
+      to.carried += 1
+    }
+    // Its groups go in front of those over there.
+    for (const message of queue.live) if (!this.isFirst(queue, message)) message.state = 'ready'
+  }
+
+  /** B13, B14: a barrier that gathers gets its place by a cancel. */
+  endOrExtend(queue: Queue, step: Extract<Step, { kind: 'cancel' | 'extend' }>): Answer {
+    const isMeant = ({ name, sequence }: Barrier) => name === step.barrier || `@${sequence}` === step.barrier
+    const gathering = queue.gathering.find(({ name }) => name === step.barrier)
+    const barrier = gathering ?? queue.waiting.find(isMeant)
+    if (barrier === undefined) return queue.records.some(isMeant) ? 'barrier-exists' : 'no-such-barrier'
+    if ('ended' in barrier && barrier.ended !== undefined) return 'invalid-request'
+    if (step.kind === 'extend') barrier.deadlineAt = step.deadlineAt
+    else {
+      const placed = 'arrivals' in barrier ? this.#placeGathered(queue, barrier) : barrier
+      this.#endBatch(queue, placed, 'cancelled', step.rest)
+    }
+    return step.kind === 'cancel' ? 'cancelled' : 'extended'
+  }
+
+  /** `on_dead: fail`, once the barrier is published. What was purged or pushed out by choice fails nothing. */
+  #failBatches(queue: Queue): void {
+    if (queue.options.onDead !== 'fail') return
+    for (const barrier of queue.waiting) {
+      const { dead, expired, unkept } = this.statsOf(queue, barrier.batch)
+      if (dead + expired + unkept > 0) this.#endBatch(queue, barrier, 'failed')
+    }
+  }
+
+  /** What is left of batches that were ended goes. */
+  #work(queue: Queue): number {
+    const rest = queue.live.filter(({ batch }) => isEnding(queue, batch))
+    for (const message of rest) {
+      const { ended } = queue.waiting[message.batch - queue.released] ?? {}
+      this.#loseLease(message)
+      if (ended?.rest === 'drop') this.#end(queue, message, 'dropped')
+      else this.#die(queue, message, `batch-${ended?.outcome}` as DeadReason)
+    }
+    return rest.length
+  }
+
+  /** A6. */
+  purge(queue: Queue, { leased, below }: { readonly leased: boolean; readonly below: number }): number {
+    for (const barrier of queue.waiting)
+      if (barrier.sequence < below) this.#endBatch(queue, barrier, 'cancelled', 'drop')
+    const count = this.#work(queue)
+    const purged = queue.live.filter(({ sequence, state }) => sequence < below && (leased || state !== 'leased'))
+    for (const message of purged) {
+      this.#loseLease(message)
+      this.#end(queue, message, 'dropped')
+    }
+    for (const gathering of queue.gathering.filter(({ arrivals }) => (arrivals[0]?.sequence ?? 0) < below))
+      this.#endBatch(queue, this.#placeGathered(queue, gathering), 'cancelled', 'carry')
+    return count + purged.length
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
 
-  #subscribe(queue: Queue, terms: Terms, afterBatch: number | undefined): Answer[] {
-    const { subscription: id, prefetch, filter, concurrency, leaseMs } = terms
-    const fixed = { id, queue: queue.name, concurrency, leaseMs, lost: new Map<number, number>() }
-    const subscription: Subscription = {
-      ...fixed,
-      prefetch,
-      filter,
-      isStalled: false,
-      next: 1,
-      lastRests: 0,
-      spent: [],
-    }
+  /** B11: whoever was away gets the barriers since, as far as there are records. */
+  subscribe(queue: Queue, step: Extract<Step, { kind: 'subscribe' }>): Answer {
+    const { subscription: id, prefetch, filter, concurrency, leaseMs, isPull, afterBatch = queue.released } = step
+    const wish = { id, queue: queue.name, prefetch, filter, concurrency, leaseMs, isPull }
+    const now = { isStalled: false, isClosed: false, next: 1, lastRests: 0, lost: new Map(), spent: [] }
+    const subscription: Subscription = { ...wish, ...now }
     this.subscriptions.set(id, subscription)
-    this.#touched.add(queue)
-    if (afterBatch === undefined || afterBatch >= queue.released) return ['missed 0']
-    const replays = queue.records.filter(record => record.batch >= afterBatch)
-    for (const record of replays)
-      if (takes(filter, record.color)) this.#referee?.expect(subscription, `barrier ${record.sequence} replayed`)
-    return [`missed ${queue.released - afterBatch - replays.length}`]
+    const replays = queue.records.filter(({ batch }) => batch >= afterBatch)
+    for (const { sequence, color } of replays)
+      if (takes(filter, color)) this.#referee.tell(subscription, `barrier ${sequence} replayed`)
+    return `missed ${Math.max(0, queue.released - afterBatch) - replays.length}`
   }
 
-  /** D6, D10: all leases return at once; of what had been sent the first `concurrency` count when the connection is gone. */
-  #unsubscribe(subscription: Subscription, isGone: boolean): void {
-    const queue = this.queue(subscription.queue)
-    this.#touched.add(queue)
-    this.#takeBack(queue, subscription, isGone ? subscription.concurrency : 0)
-  }
-
-  /** Ends a subscription; of the deliveries it was sent the attempts of the first `counted` count. */
-  #takeBack(queue: Queue, subscription: Subscription, counted: number): void {
+  /** D6, D10: its leases return at once; of the deliveries that it was sent the attempts of the first `counted` count. */
+  unsubscribe(subscription: Subscription, counted: number): void {
+    const queue = this.touch(subscription.queue)
     let left = counted
     for (const message of this.held(subscription)) {
-      if ((message.lease?.rests ?? 0) > this.#committed) {
-        message.state = 'ready'
-        message.lease = undefined
-      } else if (left > 0) {
+      const isSent = (message.lease?.rests ?? 0) <= this.#committed
+      if (!isSent) this.#putBack(queue, message)
+      else if (left <= 0) this.#giveBack(queue, message, 0)
+      else {
         left -= 1
-        this.#retry(queue, message, 0)
-      } else this.#giveBack(queue, message, 0)
+        this.#fail(queue, message, 0)
+      }
     }
     this.subscriptions.delete(subscription.id)
   }
 
-  #change(subscription: Subscription, { prefetch, filter, isStalled }: Change): void {
-    if (prefetch !== undefined) subscription.prefetch = prefetch
-    if (filter !== undefined) subscription.filter = filter ?? undefined
-    if (isStalled !== undefined) subscription.isStalled = isStalled
-    this.#touched.add(this.queue(subscription.queue))
+  /** D8: a pull has its answer, with what was sent until then; what it holds of that stays until its lease runs out. */
+  answerPull(
+    subscription: Subscription,
+    { sent, isSettled }: { readonly sent: number; readonly isSettled: boolean },
+  ): Answer[] {
+    const queue = this.touch(subscription.queue)
+    subscription.isClosed = true
+    subscription.spent = []
+    for (const message of this.held(subscription).filter(({ lease }) => (lease?.delivery ?? 0) > sent))
+      this.#putBack(queue, message)
+    for (let delivery = 1; isSettled && delivery <= sent; delivery += 1)
+      this.#settleOne(queue, subscription, delivery, { kind: 'ack' })
+    return []
   }
 
+  /** R2: what is out at a clean stop comes back, and no attempt counts. Nobody gets anything any more. */
+  stop(queue: Queue): void {
+    this.#touched.add(queue)
+    queue.reservedIn = 0
+    for (const subscription of this.all(queue)) this.unsubscribe(subscription, 0)
+  }
+
+  /** R1, R2: leases are gone, all else is as it was; after an unclean stop everything may have been delivered (D5). */
+  restart(queue: Queue, isClean: boolean): void {
+    this.#touched.add(queue)
+    queue.openedIn = 0
+    queue.reservedIn = 0
+    for (const record of queue.records) record.releasedIn = 0
+    queue.seen.sort((a, b) => a.at - b.at || a.sequence - b.sequence)
+    for (const message of queue.live) {
+      Object.assign(message, { lease: undefined, restsOn: 0, isSuspect: message.isSuspect || !isClean })
+      this.#place(queue, message)
+    }
+  }
+
+  /** Those that get messages and barriers. */
   of(queue: Queue): Subscription[] {
-    return [...this.subscriptions.values()].filter(subscription => subscription.queue === queue.name)
+    return this.all(queue).filter(({ isClosed }) => !isClosed)
+  }
+
+  all({ name }: Queue): Subscription[] {
+    return [...this.subscriptions.values()].filter(({ queue }) => queue === name)
   }
 
   /** In the order of their delivery numbers. */
-  held(subscription: Subscription): Message[] {
-    return this.queue(subscription.queue)
-      .live.filter(({ lease }) => lease?.subscription === subscription.id)
-      .sort((a, b) => (a.lease?.delivery ?? 0) - (b.lease?.delivery ?? 0))
+  held({ id, queue }: Subscription): Message[] {
+    const held = this.queue(queue).live.filter(({ lease }) => lease?.holder === id)
+    return held.sort((a, b) => (a.lease?.delivery ?? 0) - (b.lease?.delivery ?? 0))
   }
 
   // ── settling ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  #settle({ queue: name, claims, how, carried }: Extract<Step, { kind: 'settle' }>): Answer[] {
+  settle({ queue: name, claims, how, carried }: Extract<Step, { kind: 'settle' }>): Answer[] {
     const queue = this.queue(name)
-    const named = claims.flatMap(({ subscription, ranges }) => {
-      const holder = this.subscription(subscription)
-      return ranges.flatMap(({ first, count }) =>
-        Array.from({ length: count }, (_, k) => ({ holder, delivery: first + k })),
-      )
-    })
-    if (carried.length > 0 && queue.options.semantics === 'at-most-once') return ['invalid-request']
-    if (carried.length === 0) {
-      this.#touched.add(queue)
-      return claims.flatMap(({ subscription, ranges }) =>
-        ranges.flatMap(range => this.#settleRange(queue, this.subscription(subscription), range, how)),
-      )
-    }
-    // A4: all or nothing.
-    for (const { holder, delivery } of named) {
-      const fate = this.#fate(queue, holder, delivery)
-      if (typeof fate === 'string') return [fate === 'already-settled' ? fate : 'lease-lost']
-    }
-    const refusal = refusesCarried(this, carried, this.#now)
-    if (refusal !== undefined) return [refusal]
-    // B16: in its own queue it joins the lowest batch of what is acked.
-    const batch = Math.min(...named.map(({ holder, delivery }) => heldAs(queue, holder, delivery)?.batch ?? 0))
-    const published = carried.flatMap(({ queue: target, pieces }) =>
-      this.#publish(this.queue(target), pieces, target === name ? { batch } : {}),
+    const named = claims.flatMap(({ subscription, ranges }) =>
+      ranges.map(range => ({ holder: this.subscription(subscription), range })),
     )
+    const answers: Answer[] = []
+    if (carried.length > 0) {
+      // A4: all or nothing.
+      if (queue.options.semantics === 'at-most-once') return ['invalid-request']
+      const fates = named.flatMap(({ holder, range }) =>
+        numbersOf(range).map(delivery => this.#fate(queue, holder, delivery)),
+      )
+      const lost = fates.find(fate => typeof fate === 'string')
+      const refusal = lost === undefined ? this.#refusalOf(carried) : lost === 'already-settled' ? lost : 'lease-lost'
+      if (refusal !== undefined) return [refusal]
+      // B16: in its own queue it joins the lowest batch of what is acked.
+      const batch = Math.min(...fates.map(fate => (typeof fate === 'string' ? NEVER : fate.batch)))
+      for (const { queue: target, pieces } of carried)
+        answers.push(...this.publish(this.touch(target), pieces, target === name ? { batch } : {}))
+    }
     this.#touched.add(queue)
-    return [...published, ...named.map(({ holder, delivery }) => this.#settleOne(queue, holder, delivery, how))]
+    for (const { holder, range } of named)
+      for (const delivery of range.first === 0 ? this.#outUpTo(holder, range.count) : numbersOf(range))
+        answers.push(this.#settleOne(queue, holder, delivery, how))
+    return answers
   }
 
-  /** A3: a range with `first` 0 is everything up to `count` that is still out. */
-  #settleRange(
-    queue: Queue,
-    holder: Subscription,
-    { first, count }: { first: number; count: number },
-    how: How,
-  ): Answer[] {
-    const out = [
-      ...this.held(holder).map(({ lease }) => lease?.delivery ?? 0),
-      ...holder.spent.map(({ delivery }) => delivery),
-    ]
-    const deliveries =
-      first === 0
-        ? out.filter(delivery => delivery <= count).sort((a, b) => a - b)
-        : Array.from({ length: count }, (_, k) => first + k)
-    return deliveries.map(delivery => this.#settleOne(queue, holder, delivery, how))
+  /** A3: everything up to a delivery is what of that is still out. */
+  #outUpTo(holder: Subscription, last: number): number[] {
+    const held = this.held(holder).map(({ lease }) => lease?.delivery ?? 0)
+    const out = [...held, ...holder.spent.map(({ delivery }) => delivery)]
+    return out.filter(delivery => delivery <= last).sort((a, b) => a - b)
   }
 
+  /** A3: what became of a delivery; the message while it is held. */
   #fate(queue: Queue, holder: Subscription, delivery: number): Message | 'unknown' | 'lease-lost' | 'already-settled' {
     if (delivery < 1 || delivery >= holder.next) return 'unknown'
-    return heldAs(queue, holder, delivery) ?? (holder.lost.has(delivery) ? 'lease-lost' : 'already-settled')
+    const held = queue.live.find(({ lease }) => lease?.holder === holder.id && lease.delivery === delivery)
+    return held ?? (holder.lost.has(delivery) ? 'lease-lost' : 'already-settled')
   }
 
+  /** A1, A2. */
   #settleOne(queue: Queue, holder: Subscription, delivery: number, how: How): Answer {
     if (how.kind !== 'extend') holder.spent = holder.spent.filter(spent => spent.delivery !== delivery)
     const message = this.#fate(queue, holder, delivery)
@@ -576,7 +655,7 @@ export class Model {
         this.#end(queue, message, 'acked')
         return 'acked'
       case 'nack':
-        this.#retry(queue, message, how.delayMs)
+        this.#fail(queue, message, how.delayMs)
         return 'nacked'
       case 'release':
         this.#giveBack(queue, message, 0)
@@ -587,356 +666,99 @@ export class Model {
         return 'rejected'
       case 'extend':
         // Without a deadline there is none to move.
-        if (message.lease !== undefined && message.lease.deadline !== Number.POSITIVE_INFINITY)
+        if (message.lease !== undefined && message.lease.deadline !== NEVER)
           message.lease.deadline = this.#now + how.leaseMs
         return 'extended'
     }
   }
 
-  #retry(queue: Queue, message: Message, delayMs: number | undefined): void {
+  /** A2: an attempt failed; it counts, and the message comes back unless that was the last. */
+  #fail(queue: Queue, message: Message, delayMs: number | undefined): void {
     message.attempts += 1
-    const { deliveriesMax, retryDelay } = queue.options
-    if (deliveriesMax !== undefined && message.attempts >= deliveriesMax) this.#die(queue, message, 'deliveries')
-    else {
-      const { baseMs, factor, maxMs } = retryDelay
-      this.#giveBack(queue, message, delayMs ?? Math.min(maxMs, baseMs * factor ** (message.attempts - 1)))
-    }
+    const { deliveriesMax = NEVER, retryDelay } = queue.options
+    const { baseMs, factor, maxMs } = retryDelay
+    if (message.attempts >= deliveriesMax) this.#die(queue, message, 'deliveries')
+    else this.#giveBack(queue, message, delayMs ?? Math.min(maxMs, baseMs * factor ** (message.attempts - 1)))
   }
 
+  /** D4: it keeps its place, now or after a delay. */
   #giveBack(queue: Queue, message: Message, delayMs: number): void {
-    message.lease = undefined
-    message.delivered = 'maybe'
-    // D16: it ends with its lease.
-    if (message.expiresAt <= this.#now) this.#die(queue, message, 'expired')
-    else {
-      message.dueAt = delayMs > 0 ? Math.min(this.#now + delayMs, message.expiresAt) : 0
-      message.state = delayMs > 0 ? 'delayed' : 'ready'
-    }
+    message.isSuspect = true
+    message.dueAt = delayMs > 0 ? Math.min(this.#now + delayMs, message.expiresAt) : 0
+    this.#putBack(queue, message)
+    if (delayMs > 0) message.state = 'delayed'
   }
 
+  /** It is ready, or over: what expires while it is leased or delayed ends with that (D16). */
+  #putBack(queue: Queue, message: Message): void {
+    message.lease = undefined
+    message.state = 'ready'
+    if (message.expiresAt <= this.#now) this.#die(queue, message, 'expired')
+  }
+
+  /** D7: its lease is gone, and whoever had it is told. */
+  #loseLease({ lease, sequence }: Message): void {
+    if (lease === undefined) return
+    const holder = this.subscription(lease.holder)
+    holder.lost.set(lease.delivery, sequence)
+    this.#referee.lost(holder, lease.delivery)
+  }
+
+  // ── ends ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A5: out of one queue and into the other. It loses priority, group and expiration, and knows where it comes from. */
   #die(queue: Queue, message: Message, reason: DeadReason): void {
     const to = this.deadLetterName(queue)
-    if (to === undefined && reason !== 'expired') statsOf(queue, message.batch).unkept += 1
+    if (to === undefined && reason !== 'expired') this.statsOf(queue, message.batch).unkept += 1
     this.#end(queue, message, reason === 'expired' ? 'expired' : to === undefined ? 'dropped' : 'dead')
     if (to === undefined) return
-    this.#declareNamed({ ...DEFAULT_OPTIONS, deadLetter: to })
-    this.#moves.push({ from: queue, message, to, reason })
-    this.#touched.add(this.queue(to))
+    this.declareNamed({ deadLetter: to, forwardBarrier: [] })
+    const target = this.touch(to)
+    const { sequence, batch, attempts, priority, group } = message
+    const origin = { queue: queue.id, sequence, batch, attempts, priority, group, reason }
+    this.#add(target, open(target), { sequence: this.#referee.moved(queue, target, origin), origin })
+  }
+
+  /** A5, B16: back to its origin with a new number, in its batch while that waits and was not ended, else in the open one. */
+  requeue(from: Queue, sequences: readonly number[]): number {
+    const meant = sequences.map(sequence => from.live.find(message => message.sequence === sequence))
+    return meant.filter(message => {
+      const to = [...this.queues.values()].find(({ id }) => id === message?.origin?.queue)
+      if (message?.origin === undefined || to === undefined) return false
+      const { batch, reason, priority, group } = message.origin
+      this.#loseLease(message)
+      from.live.splice(from.live.indexOf(message), 1)
+      this.#promote(from, message)
+      this.statsOf(from, message.batch).published -= 1
+      const isHome = batch >= to.released && to.waiting[batch - to.released]?.ended === undefined
+      if (isHome) this.statsOf(to, batch)[reason === 'expired' ? 'expired' : 'dead'] -= 1
+      this.#add(to, isHome ? batch : open(to), { priority, group }, isHome)
+      this.#touched.add(to)
+      return true
+    }).length
   }
 
   #end(queue: Queue, message: Message, how: 'acked' | 'dead' | 'expired' | 'dropped'): void {
     queue.live.splice(queue.live.indexOf(message), 1)
     this.#promote(queue, message)
     this.#touchHome(message)
-    const stats = statsOf(queue, message.batch)
+    const stats = this.statsOf(queue, message.batch)
     stats[how] += 1
     stats.lastSettledAt = this.#now
   }
 
+  /** D15: the next of a group follows a head that is gone; it goes out once that one's end is on disk. */
+  #promote(queue: Queue, gone: Message): void {
+    const next = queue.live.filter(other => isSameGroup(other, gone)).sort(inGroupOrder)[0]
+    if (next === undefined || inGroupOrder(next, gone) < 0) return
+    next.restsOn = Math.max(next.restsOn, this.#turn)
+    this.#place(queue, next)
+  }
+
   /** What a dead letter came from may wait for it. */
   #touchHome({ origin }: Message): void {
-    const home = this.queues.get(origin?.queue ?? '')
-    if (home !== undefined && home.life === origin?.life && origin.batch >= home.released) this.#touched.add(home)
-  }
-
-  /** A5: each dead letter is moved by one fact, and says where it comes from. Their order in one turn is free. */
-  #arriveDead(turn: Turn): void {
-    for (const fact of turn.facts) {
-      if (fact.kind !== 'moved') continue
-      const { origin } = fact.run
-      if (origin === undefined) continue
-      const at = this.#moves.findIndex(
-        ({ from, message }) => from.name === origin.queue && message.sequence === origin.sequence,
-      )
-      const move = this.#moves[at]
-      if (move === undefined)
-        broken('INV-2 no-silent-end', `${origin.queue} ${origin.sequence} is moved: ${origin.reason}`)
-      this.#moves.splice(at, 1)
-      const { message, reason } = move
-      const { batch, attempts, priority, group } = message
-      const target = this.queue(move.to)
-      const right = `${message.batch} ${message.attempts} ${reason} ${this.#now} → ${target.next} in ${open(target)}`
-      const got = `${origin.batch} ${origin.attempts} ${origin.reason} ${origin.deadAt} → ${fact.toSequence} in ${fact.toBatch}`
-      must(right === got, 'A5, INV-25 dead-letter-atomic', () => `${origin.sequence} tells ${got}, it is ${right}`)
-      this.#add(target, open(target), {
-        priority: 0,
-        group: undefined,
-        expiresAt: Number.POSITIVE_INFINITY,
-        dueAt: 0,
-        enqueuedIn: this.#turn,
-        origin: {
-          queue: origin.queue,
-          life: move.from.life,
-          sequence: origin.sequence,
-          batch,
-          attempts,
-          reason,
-          priority,
-          group,
-        },
-      })
-    }
-    for (const left of this.#moves)
-      broken('A5, INV-25 dead-letter-atomic', `${left.from.name} ${left.message.sequence} is not moved`)
-  }
-
-  /** A5, B16: back to its origin with a new number, in its batch while that waits and was not ended, else in the open one. */
-  #requeue(from: Queue, sequences: readonly number[]): number {
-    let count = 0
-    for (const sequence of sequences) {
-      const message = from.live.find(other => other.sequence === sequence)
-      const { origin } = message ?? {}
-      const to = this.queues.get(origin?.queue ?? '')
-      if (message === undefined || origin === undefined || to === undefined || to.life !== origin.life) continue
-      count += 1
-      this.#loseLease(message)
-      from.live.splice(from.live.indexOf(message), 1)
-      statsOf(from, message.batch).published -= 1
-      const isHome = origin.batch >= to.released && to.waiting[origin.batch - to.released]?.ended === undefined
-      if (isHome) statsOf(to, origin.batch)[origin.reason === 'expired' ? 'expired' : 'dead'] -= 1
-      const { priority, group } = origin
-      const terms = { priority, group, dueAt: 0, expiresAt: Number.POSITIVE_INFINITY, origin: undefined }
-      this.#add(to, isHome ? origin.batch : open(to), { ...terms, enqueuedIn: this.#turn }, isHome)
-      this.#touched.add(to)
-    }
-    return count
-  }
-
-  // ── time ───────────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** D16, INV-27: what is ready and over ends, whatever else happens in the queue. */
-  #expire(queue: Queue): void {
-    const isOver = (message: Message) => message.state === 'ready' && message.expiresAt <= this.#now
-    for (const message of queue.live.filter(isOver)) this.#die(queue, message, 'expired')
-  }
-
-  /** R9: of the queues with long work in hand one gets on at a time; which one is free. */
-  #tickAll(): void {
-    const busy = [...this.queues.values()].filter(isBusy)
-    const chosen =
-      busy.length > 1
-        ? // All that was left of it may have expired by now.
-          (busy.find(({ name }) => this.#worked.has(name)) ?? busy.find(({ name }) => this.#overBefore.has(name)))
-        : busy[0]
-    must(busy.length === 0 || chosen !== undefined, 'B13', () => `of ${busy.map(({ name }) => name)} none gets on`)
-    for (const queue of [...this.queues.values()]) {
-      if (busy.includes(queue) && queue !== chosen) continue
-      this.#tick(queue)
-      // What else is due in the queue may come before its deadlines, when another queue has touched it, or after.
-      const early = this.#overBefore.get(queue.name) ?? []
-      const isEarly = ({ state, expiresAt, sequence }: Message) =>
-        state === 'ready' && expiresAt <= this.#now && early.includes(sequence)
-      for (const message of queue.live.filter(isEarly)) this.#die(queue, message, 'expired')
-      for (const gathering of [...queue.gathering])
-        if (gathering.deadlineAt <= this.#now) this.#placeGathered(queue, gathering)
-      for (const barrier of queue.waiting)
-        if (barrier.deadlineAt <= this.#now && !this.#wasDone(queue, barrier))
-          this.#endBatch(queue, barrier, 'expired', undefined)
-      this.#work(queue)
-    }
-  }
-
-  /** Leases run out and delays end when the clock is told, never by themselves. */
-  #tick(queue: Queue): void {
-    this.#touched.add(queue)
-    this.#forgetIds(queue)
-    for (const message of [...queue.live]) {
-      const { lease } = message
-      if ((lease?.deadline ?? message.dueAt) <= this.#now && message.state !== 'ready') message.readyIn = this.#turn
-      if (lease !== undefined && lease.deadline <= this.#now) {
-        this.#loseLease(message)
-        this.#retry(queue, message, 0)
-      } else if (message.state === 'delayed' && message.dueAt <= this.#now) {
-        message.state = 'ready'
-        if (message.expiresAt <= this.#now) this.#die(queue, message, 'expired')
-      }
-    }
-  }
-
-  /** R2: what is out at a clean stop comes back, and no attempt counts. Nobody gets anything any more. */
-  #stop(queue: Queue): void {
-    this.#touched.add(queue)
-    queue.reservedIn = 0
-    for (const subscription of this.of(queue)) this.#takeBack(queue, subscription, 0)
-  }
-
-  /** R1, R2: leases are gone, all else is as it was; after an unclean stop everything may have been delivered (D5). */
-  #restart(queue: Queue, isClean: boolean): void {
-    this.#touched.add(queue)
-    queue.openedIn = 0
-    queue.reservedIn = 0
-    for (const record of queue.records) (record as { releasedIn: number }).releasedIn = 0
-    queue.seen.sort((a, b) => a.at - b.at || a.sequence - b.sequence)
-    queue.live.sort(inGroupOrder)
-    for (const message of queue.live) message.isHead = false
-    for (const message of queue.live) {
-      message.lease = undefined
-      this.#place(queue, message)
-      message.enqueuedIn = 0
-      if (!isClean) message.delivered = 'maybe'
-    }
-  }
-
-  // ── barriers ───────────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** B2, B8: while the first that waits has nothing live in front of it, it is released. */
-  #release(queue: Queue): boolean {
-    let hasReleased = false
-    for (let barrier = queue.waiting[0]; barrier !== undefined; barrier = queue.waiting[0]) {
-      const { batch, sequence, color, ended } = barrier
-      if (queue.isPaused || queue.live.some(message => message.batch <= batch)) return hasReleased
-      // B18: credit that is out of an at-most-once queue.
-      const isOut = this.of(queue).some(({ spent }) => spent.some(out => out.batch === batch))
-      if (ended === undefined && isOut) return hasReleased
-      if (ended === undefined && queue.options.onDead === 'hold' && this.deadLettersOf(queue, batch).length > 0)
-        return hasReleased
-      const stats = queue.stats.shift() ?? broken('model', 'a batch has statistics')
-      const own = ended?.outcome ?? (stats.acked === stats.published ? 'clean' : 'with-dead')
-      const outcome = worst([own, ...(barrier.batches ?? [])])
-      queue.waiting.shift()
-      queue.records.push({ ...barrier, outcome, stats, releasedAt: this.#now, releasedIn: this.#turn })
-      while (queue.records.length > queue.options.barrierRecords) queue.records.shift()
-      queue.released += 1
-      queue.openedIn = this.#turn
-      for (const subscription of this.of(queue))
-        if (takes(subscription.filter, color)) this.#referee?.expect(subscription, `barrier ${sequence} ${outcome}`)
-      this.#referee?.expectOf(queue, `released ${sequence} ${outcome}`)
-      this.#forward(queue, { name: barrier.name, color, batches: [...(barrier.batches ?? []), outcome] })
-      hasReleased = true
-    }
-    return hasReleased
-  }
-
-  /** Dead letters of a batch that nobody has dealt with, wherever they are. */
-  deadLettersOf(queue: Queue, batch: number): Message[] {
-    return [...this.queues.values()].flatMap(({ live }) =>
-      live.filter(({ origin }) => origin?.queue === queue.name && origin.life === queue.life && origin.batch === batch),
-    )
-  }
-
-  // ── batches that end early ─────────────────────────────────────────────────────────────────────────────────────
-
-  /** B13: one act with an outcome and a rest. What is carried is in the next batch that was not itself carried on. */
-  #endBatch(queue: Queue, barrier: Barrier, outcome: string, wish: BatchRest | undefined): void {
-    if (barrier.ended !== undefined) return
-    const rest = wish ?? barrier.rest ?? queue.options.deadlineRest
-    barrier.ended = { outcome, rest }
-    if (rest !== 'carry') return
-    let heir = barrier.batch + 1
-    while (queue.waiting[heir - queue.released]?.ended?.rest === 'carry') heir += 1
-    const from = statsOf(queue, barrier.batch)
-    const to = statsOf(queue, heir)
-    for (const message of queue.live.filter(({ batch }) => batch === barrier.batch)) {
-      // Its group goes in front of those over there.
-      for (const other of queue.live) {
-        if (!message.isHead || other.batch !== heir || other.group !== message.group || !other.isHead) continue
-        other.isHead = false
-        other.state = 'ready'
-      }
-      message.batch = heir
-      from.published -= 1
-      to.published += 1
-      to.carried += 1
-      if (from.firstPublishedAt !== undefined) to.firstPublishedAt ??= from.firstPublishedAt
-    }
-  }
-
-  #endOrExtend(queue: Queue, step: Extract<Step, { kind: 'cancel' | 'extend' }>): Answer {
-    const gathering = queue.gathering.find(({ name }) => name === step.barrier)
-    if (gathering !== undefined) {
-      if (step.kind === 'cancel') this.#endBatch(queue, this.#placeGathered(queue, gathering), 'cancelled', step.rest)
-      else gathering.deadlineAt = step.deadlineAt
-      return step.kind === 'cancel' ? 'cancelled' : 'extended'
-    }
-    const isMeant = ({ name, sequence }: Barrier) => name === step.barrier || `@${sequence}` === step.barrier
-    const barrier = queue.waiting.find(isMeant)
-    if (barrier === undefined) return queue.records.some(isMeant) ? 'barrier-exists' : 'no-such-barrier'
-    if (barrier.ended !== undefined) return 'invalid-request'
-    if (step.kind === 'cancel') this.#endBatch(queue, barrier, 'cancelled', step.rest)
-    else barrier.deadlineAt = step.deadlineAt
-    return step.kind === 'cancel' ? 'cancelled' : 'extended'
-  }
-
-  /** `on_dead: fail`. */
-  #fail(queue: Queue): void {
-    if (queue.options.onDead !== 'fail') return
-    for (const barrier of queue.waiting) {
-      const { dead, expired, unkept } = statsOf(queue, barrier.batch)
-      if (dead + expired + unkept > 0) this.#endBatch(queue, barrier, 'failed', undefined)
-    }
-  }
-
-  /** What is left of batches that were ended early goes. */
-  #work(queue: Queue): number {
-    const rest = queue.live.filter(({ batch }) => isEnding(queue, batch))
-    for (const message of rest) {
-      const { ended } = queue.waiting[message.batch - queue.released] ?? {}
-      this.#loseLease(message)
-      if (ended?.rest === 'drop') this.#end(queue, message, 'dropped')
-      else this.#die(queue, message, `batch-${ended?.outcome}` as DeadReason)
-    }
-    return rest.length
-  }
-
-  /** A6. */
-  #purge(queue: Queue, { leased, below }: { readonly leased: boolean; readonly below: number }): number {
-    for (const barrier of queue.waiting)
-      if (barrier.sequence < below) this.#endBatch(queue, barrier, 'cancelled', 'drop')
-    const count = this.#work(queue)
-    const purged = queue.live.filter(({ sequence, state }) => sequence < below && (leased || state !== 'leased'))
-    for (const message of purged) {
-      this.#loseLease(message)
-      this.#end(queue, message, 'dropped')
-    }
-    for (const gathering of [...queue.gathering])
-      if ((gathering.arrivals[0]?.sequence ?? 0) < below)
-        this.#endBatch(queue, this.#placeGathered(queue, gathering), 'cancelled', 'carry')
-    return count + purged.length
-  }
-
-  #loseLease({ lease, sequence }: Message): void {
-    if (lease === undefined) return
-    const holder = this.subscription(lease.subscription)
-    holder.lost.set(lease.delivery, sequence)
-    this.#referee?.expect(holder, `lost ${lease.delivery}`)
-  }
-
-  /** B15, A7: it goes on in the same commit and is never refused; where its name is taken it has none. */
-  #forward(from: Queue, { name, ...going }: Pick<Barrier, 'name' | 'color' | 'batches'>): void {
-    for (const target of from.options.forwardBarrier) {
-      const queue = this.#touch(target)
-      const sequence = queue.next
-      const isOurs = (fact: { readonly queue: number }) => this.names.get(fact.queue) === target
-      // Whose record goes in this very turn may have been there still.
-      const isFree =
-        !this.#facts.some(fact => fact.kind === 'barrierForgotten' && isOurs(fact)) ||
-        this.#facts.some(
-          fact => fact.kind === 'barrierPublished' && isOurs(fact) && fact.sequence === sequence && fact.name === name,
-        )
-      const isTaken = !isFree || [...queue.waiting, ...queue.records].some(other => other.name === name)
-      queue.next += 1
-      const terms = { rest: undefined, deadlineAt: Number.POSITIVE_INFINITY }
-      this.#placeBarrier(queue, { ...going, ...terms, sequence, name: isTaken ? undefined : name })
-      this.#fail(queue)
-    }
-  }
-
-  /** First ready message in queue order that this subscription takes. */
-  firstFor(queue: Queue, { filter }: Subscription, counts = (_message: Message) => true): Message | undefined {
-    let first: Message | undefined
-    if (queue.isPaused || isEnding(queue, queue.released)) return undefined
-    for (const message of queue.live) {
-      if (message.state !== 'ready' || message.batch !== queue.released || message.expiresAt <= this.#now) continue
-      if (message.group !== undefined && !message.isHead) continue
-      if (!takes(filter, colorOf(message.sequence)) || !counts(message)) continue
-      if (first === undefined || isBefore(message, first)) first = message
-    }
-    return first
-  }
-
-  /** Of its credit: what it holds, and what it was sent at most once and has not acked. */
-  used(subscription: Subscription): number {
-    return this.held(subscription).length + subscription.spent.length
+    for (const queue of this.queues.values())
+      if (queue.id === origin?.queue && origin.batch >= queue.released) this.#touched.add(queue)
   }
 
   /** D9: settled as it is sent; only its credit is out. */
@@ -946,11 +768,127 @@ export class Model {
     holder.spent.push({ delivery: holder.next, sequence, batch, attempts, at: this.#now, rests })
   }
 
-  hasRoom(subscription: Subscription): boolean {
-    return !subscription.isStalled && this.used(subscription) < subscription.prefetch
+  statsOf(queue: Queue, batch: number): Stats {
+    return queue.stats[batch - queue.released] ?? broken('model', `batch ${batch} is released`)
   }
 
-  mayLease({ options: { unackedMax }, live }: Queue): boolean {
-    return unackedMax === undefined || live.filter(({ state }) => state === 'leased').length < unackedMax
+  // ── time and limits ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Leases run out, delays and batches end when the clock is told, never by themselves; of long works one goes on (R9). */
+  tick(): void {
+    const queues = [...this.queues.values()].sort((a, b) => a.id - b.id)
+    const busy = queues.filter(queue => this.deadlineOf(queue) === 0)
+    const chosen = busy.find(({ id }) => id > this.lastBusy) ?? busy[0]
+    if (chosen !== undefined) this.lastBusy = chosen.id
+    const due = queues.filter(
+      queue => this.deadlineOf(queue) <= this.#now && (queue === chosen || !busy.includes(queue)),
+    )
+    for (const queue of due) this.#tickOne(queue)
+    // P9: a producer is forgotten a day after its last publish, now and then.
+    for (const queue of this.queues.values())
+      for (const [id, { usedAt }] of queue.producers)
+        if (this.#referee.forgets(queue, id, this.#now - usedAt >= DAY_MS)) queue.producers.delete(id)
   }
+
+  /** When something is due in a queue; 0: there is work in hand. */
+  deadlineOf(queue: Queue): Timestamp {
+    if (queue.live.some(({ batch }) => isEnding(queue, batch))) return 0
+    return Math.min(
+      (queue.seen[0]?.at ?? NEVER) + queue.options.dedupeWindowMs,
+      ...queue.gathering.map(({ deadlineAt }) => deadlineAt),
+      ...queue.waiting.map(({ deadlineAt, ended }) => (ended === undefined ? deadlineAt : NEVER)),
+      ...queue.live.map(({ state, lease, dueAt, expiresAt }) =>
+        state === 'leased' ? (lease?.deadline ?? NEVER) : state === 'delayed' ? dueAt : expiresAt,
+      ),
+    )
+  }
+
+  #tickOne(queue: Queue): void {
+    this.#touched.add(queue)
+    for (const message of queue.live.filter(({ lease }) => (lease?.deadline ?? NEVER) <= this.#now)) {
+      this.#loseLease(message)
+      this.#fail(queue, message, 0)
+    }
+    for (const message of queue.live.filter(({ state, dueAt }) => state === 'delayed' && dueAt <= this.#now))
+      this.#putBack(queue, message)
+    this.#forgetIds(queue)
+    for (const gathering of queue.gathering.filter(({ deadlineAt }) => deadlineAt <= this.#now))
+      this.#placeGathered(queue, gathering)
+    for (const barrier of queue.waiting) if (barrier.deadlineAt <= this.#now) this.#endBatch(queue, barrier, 'expired')
+    this.#work(queue)
+  }
+
+  /** A7: how much may come in. Where what is ready can be pushed out, that much more, and each message has all of it. */
+  room({ options, live }: Queue): { readonly messages: number; readonly bytes: number; readonly isShared: boolean } {
+    const { messagesMax = NEVER, bytesMax = NEVER, overflow } = options
+    const isShared = overflow !== 'refuse'
+    const staying = live.filter(({ state }) => !isShared || state !== 'ready').length
+    return { messages: messagesMax - staying, bytes: bytesMax - staying * BODY_BYTES, isShared }
+  }
+
+  /** A7: the oldest ready messages of the earliest batch go until the limits are kept. */
+  #makeRoom(queue: Queue): boolean {
+    const { messagesMax = NEVER, bytesMax = NEVER, overflow } = queue.options
+    let isMade = false
+    while (overflow !== 'refuse' && (queue.live.length > messagesMax || queue.live.length * BODY_BYTES > bytesMax)) {
+      const ready = queue.live.filter(({ state }) => state === 'ready')
+      const [oldest] = ready.sort((a, b) => a.batch - b.batch || a.sequence - b.sequence)
+      if (oldest === undefined) break
+      if (overflow === 'drop-oldest') this.#end(queue, oldest, 'dropped')
+      else this.#die(queue, oldest, 'overflow')
+      isMade = true
+    }
+    return isMade
+  }
+
+  // ── who may have what (D1) ─────────────────────────────────────────────────────────────────────────────────────
+
+  /** The first ready message in queue order that this subscription takes. */
+  firstFor(queue: Queue, { filter }: Subscription): Message | undefined {
+    if (queue.isPaused || isEnding(queue, queue.released)) return undefined
+    const open = queue.live.filter(({ state, batch }) => state === 'ready' && batch === queue.released)
+    const taken = open.filter(message => takes(filter, colorOf(message.sequence)) && this.isFirst(queue, message))
+    return taken.sort((a, b) => b.priority - a.priority || a.sequence - b.sequence)[0]
+  }
+
+  /** Of its credit: what it holds, and what it was sent at most once and has not acked. A pull gets none back. */
+  used(subscription: Subscription): number {
+    return subscription.isPull ? subscription.next - 1 : this.held(subscription).length + subscription.spent.length
+  }
+
+  /** D8: credit and bytes, but always one message. D11: its socket. */
+  hasRoom(queue: Queue, subscription: Subscription): boolean {
+    const out = this.held(subscription).length + subscription.spent.length
+    const isLight = out === 0 || (out + 1) * BODY_BYTES <= queue.options.prefetchBytes
+    const isOpen = !subscription.isClosed && !subscription.isStalled
+    return isOpen && isLight && this.used(subscription) < subscription.prefetch
+  }
+
+  /** `unacked_max`. */
+  mayLease({ options: { unackedMax = NEVER }, live }: Queue): boolean {
+    return live.filter(({ state }) => state === 'leased').length < unackedMax
+  }
+}
+
+function termsOf(arrivals: readonly Arrival[]): BarrierTerms {
+  const batches = arrivals.flatMap(({ terms }) => terms.batches ?? [])
+  return Object.assign({}, ...arrivals.map(({ terms }) => terms), batches.length === 0 ? {} : { batches })
+}
+
+function isSameGroup(a: Message, b: Message): boolean {
+  return a.group !== undefined && a.group === b.group && a.batch === b.batch
+}
+
+/** D15: what was carried goes before what came into the later batch. */
+function inGroupOrder(a: Message, b: Message): number {
+  return a.born - b.born || a.sequence - b.sequence
+}
+
+function numbersOf({ first, count }: Range): number[] {
+  return Array.from({ length: count }, (_, k) => first + k)
+}
+
+/** An answer that is no number: why a message was not taken. */
+function isRefusal(answer: Answer): boolean {
+  return !/^\d/.test(answer)
 }

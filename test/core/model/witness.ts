@@ -27,7 +27,7 @@ export class Witness {
   }
 
   #of(model: Model, name: string): Told {
-    const key = `${name} ${model.queue(name).life}`
+    const key = `${name} ${model.queue(name).id}`
     let told = this.#queues.get(key)
     if (told === undefined) {
       told = { sequences: new Set(), delivered: new Set(), releasedBatch: -1 }
@@ -46,7 +46,10 @@ export class Witness {
       const { sequences } = this.#of(model, name)
       for (let sequence = first; sequence < first + count; sequence += 1) {
         must(!sequences.has(sequence), 'P3 told', () => `${name} gives sequence number ${sequence} again`)
-        if (answers.some(answer => answer.startsWith(`${sequence} `) && answer.endsWith(' early')))
+        if (
+          fact.kind === 'enqueued' &&
+          answers.some(answer => answer.startsWith(`${sequence} `) && answer.endsWith(' early'))
+        )
           sequences.add(sequence)
       }
     }
@@ -84,7 +87,8 @@ export class Witness {
       this.#deliveries.set(tag, seen + effect.count)
       for (let k = 0; k < effect.count; k += 1) {
         told.sequences.add(effect.first + k)
-        told.delivered.add(effect.first + k)
+        // Of a pull nothing goes out before its answer, and that may never come.
+        if (!subscription.isPull) told.delivered.add(effect.first + k)
       }
     }
   }
