@@ -4,6 +4,9 @@ export interface Place {
   readonly column: number
 }
 
+/** Deepest key that gets a place. Ours have three parts; names of all prefixes of a long one would grow with its square. */
+const PARTS_MAX = 8
+
 /**
  * Where the keys and table headers of a TOML document stand, which its parser does not tell.
  *
@@ -50,7 +53,8 @@ class PlaceFinder {
     }
     this.#at += isList ? 2 : 1
     this.#table = path
-    this.#note(path, place)
+    // Also those above it, if it is the first that names them.
+    for (let parts = 1; parts <= Math.min(path.length, PARTS_MAX); parts++) this.#note(path.slice(0, parts), place)
   }
 
   #pair(): void {
@@ -72,7 +76,9 @@ class PlaceFinder {
       if (character === '"' || character === "'") {
         const start = this.#at + 1
         this.#skipText(character)
-        bare += this.#text.slice(start, this.#at--)
+        // Back on the closing quote, which the loop passes.
+        this.#at--
+        bare += this.#text.slice(start, this.#at)
       } else if (character === '.') {
         parts.push(bare)
         bare = ''
@@ -86,6 +92,7 @@ class PlaceFinder {
     const path: string[] = []
     for (const [index, part] of parts.entries()) {
       path.push(part)
+      if (path.length > PARTS_MAX) continue
       const count = this.#lists.get(path.join('.'))
       if (count !== undefined && index < parts.length - 1) path.push(String(count - 1))
     }
@@ -148,6 +155,7 @@ class PlaceFinder {
   }
 
   #note(path: readonly string[], place: Place): void {
+    if (path.length > PARTS_MAX) return
     const name = path.join('.')
     if (!this.#places.has(name)) this.#places.set(name, place)
   }

@@ -168,6 +168,9 @@ test.each([
     '[[queue]]\nname = "Q"\ndead-letter = "D"',
     ['sluice.toml:3:1: unknown option "dead-letter" (did you mean "dead_letter"?)'],
   ],
+  // A key in quotes stands where its quotes begin.
+  ['memory = true\n"liste" = 1', ['sluice.toml:2:1: unknown setting "liste" (did you mean "listen"?)']],
+  ["[[queue]]\nname = 'Q'\n 'leese' = 1", ['sluice.toml:3:2: unknown option "leese" (did you mean "lease"?)']],
   ['liste = "127.0.0.1:1"', ['sluice.toml:1:1: unknown setting "liste" (did you mean "listen"?)']],
   ['[queue]\nname = "Q"', ['sluice.toml:1:1: a queue is declared by a table of its own, headed [[queue]]']],
   ['queue = ["Q"]', ['sluice.toml:1:1: a queue is declared by a table of its own, headed [[queue]]']],
@@ -274,4 +277,12 @@ test.each<[string, readonly string[]]>([
 
 test('settings that come from the environment are told with their variable', () => {
   expect(problems({ environment: { SLUICE_TLS_CERT: 'a.pem' } })).toEqual(['SLUICE_TLS_CERT: tls_key is missing'])
+
+test('a key of thousands of parts is refused at once', () => {
+  const startedAt = performance.now()
+  expect(problems({ file: file(`${'a.'.repeat(20_000)}a = 1`) })).toEqual([
+    expect.stringContaining('unknown setting "a"'),
+  ])
+  // It took eight seconds when the names of all its prefixes were kept.
+  expect(performance.now() - startedAt).toBeLessThan(3_000)
 })
