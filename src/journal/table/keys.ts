@@ -41,6 +41,8 @@ export const MESSAGES = 6
 export const RETURNED = 7
 export const PARTY = 8
 export const SEEN = 9
+/** One past the last kind. */
+export const KINDS_END: number = SEEN + 1
 export type Kind =
   | typeof COUNTS
   | typeof BARRIER
@@ -171,6 +173,21 @@ export function queueRange(queue: QueueId, kind?: Kind): KeyRange {
   from[5] = kind ?? 0
   to[5] = kind === undefined ? 0xff : kind + 1
   return { from, to }
+}
+
+/** Keys of a queue whose kind this program does not know: below and above those it does. */
+export function unknownRanges(queue: QueueId): readonly KeyRange[] {
+  const [first, last] = [queueRange(queue), queuePrefix(OF_QUEUE, queue, QUEUE_HEAD)]
+  last[5] = KINDS_END
+  return [
+    { from: first.from, to: queueRange(queue, COUNTS).from },
+    { from: last, to: afterQueue(queue) },
+  ]
+}
+
+/** Where the keys of the next queue begin, whatever is in this one. */
+export function afterQueue(queue: QueueId): Uint8Array {
+  return queue < 0xffff_ffff ? queueRange(queue + 1).from : QUEUE_CONTENTS.to
 }
 
 function queuePrefix(group: number, queue: QueueId, length: number): Buffer {

@@ -1,6 +1,7 @@
 import type { EnqueuedRun, Fact, QueueId } from '../../core/facts.ts'
 import type { RowInfo } from '../rows.ts'
 import {
+  afterQueue,
   DEFINITIONS,
   DELETED_QUEUES,
   HAS_RUNS,
@@ -14,6 +15,7 @@ import {
   RETURNED,
   readMessagesKey,
   SETTLED,
+  unknownRanges,
 } from './keys.ts'
 import { follows, type Ledger } from './ledger.ts'
 import type { ReturnedRun } from './returned.ts'
@@ -71,11 +73,16 @@ function* queuesWithRows(table: Table): Generator<QueueId> {
     if (!key) return
     const queue = queueOf(key)
     yield queue
-    from = queueRange(queue).to
+    from = afterQueue(queue)
   }
 }
 
 function* restoreQueue(table: Table, ledger: Ledger, queue: QueueId): Generator<Fact> {
+  // A key that was damaged may say another kind: what it stood for would be missing without a word (R8).
+  for (const { from, to } of unknownRanges(queue)) {
+    const [key] = table.keys(from, to, 1)
+    if (key) throw damaged(key, 'is of no kind that this program knows')
+  }
   yield* restoreSmallFacts(table, queue)
   const settled = new Map<number, Uint8Array>()
   const { from, to } = queueRange(queue, SETTLED)
