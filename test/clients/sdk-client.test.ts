@@ -10,7 +10,7 @@ describe('connecting', () => {
   test('connect() greets with version, name, producer and token', async () => {
     const { connection } = await new FakeServer().connect({ name: 'nightly', token: 'secret' })
     expect(connection.all('hello')).toEqual([
-      { version: 2, name: 'nightly', producer: 'ab'.repeat(16), token: 'secret', heartbeatMs: 20_000 },
+      { version: 3, name: 'nightly', producer: 'ab'.repeat(16), token: 'secret', heartbeatMs: 0 },
     ])
   })
 

@@ -1,4 +1,4 @@
-import { HEARTBEAT_MS_DEFAULT, PRODUCER_ID_DIGITS } from '@sluice/protocol'
+import { PRODUCER_ID_DIGITS } from '@sluice/protocol'
 import { type AtomicMessage, publishAtomic } from './atomic.ts'
 import { TimeoutError } from './errors.ts'
 import { ClientEvent, type ClientEvents } from './events.ts'
@@ -42,7 +42,7 @@ export class Client extends EventTarget implements AsyncDisposable {
       name: options.name ?? 'sdk',
       producer: this.producer,
       token: options.token ?? '',
-      heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS_DEFAULT,
+      heartbeatMs: options.heartbeatMs ?? 0,
       connectTimeoutMs: options.connectTimeoutMs ?? 10_000,
       backoff: options.backoff ?? {},
       socket: options.socket ?? socketFactory(options.tls),

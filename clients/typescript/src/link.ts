@@ -31,6 +31,7 @@ export interface LinkSettings {
   readonly name: string
   readonly producer: string
   readonly token: string
+  /** 0 takes the server's. */
   readonly heartbeatMs: number
   readonly connectTimeoutMs: number
   readonly backoff: BackoffOptions
