@@ -31,7 +31,11 @@ export default defineConfig({
       },
       {
         ...shared,
-        test: { name: 'slow', include: at('simulation', 'crash', 'examples', 'bench'), testTimeout: 180_000 },
+        test: {
+          name: 'slow',
+          include: at('simulation', 'crash', 'examples', 'bench', 'fuzz', 'soak', 'load'),
+          testTimeout: 180_000,
+        },
       },
     ],
   },

@@ -277,6 +277,7 @@ test.each<[string, readonly string[]]>([
 
 test('settings that come from the environment are told with their variable', () => {
   expect(problems({ environment: { SLUICE_TLS_CERT: 'a.pem' } })).toEqual(['SLUICE_TLS_CERT: tls_key is missing'])
+})
 
 test('a key of thousands of parts is refused at once', () => {
   const startedAt = performance.now()
