@@ -105,6 +105,18 @@ test('lost: what was only accepted may go with a kill, and with nothing else', (
   expect(wrong(published('a', 'level=accepted'))).toEqual(['lost a'])
 })
 
+test('barrier-early: what was only accepted, and went with a kill after somebody had got it, holds no barrier', () => {
+  const got = [...published('a', 'level=accepted seq=1'), 'deliver a subscriber=x seq=1']
+  const end = [
+    ...barrier('B', 'seq=2'),
+    ...published('b', 'seq=3'),
+    'barrier-deliver B subscriber=x seq=2',
+    ...served('b'),
+  ]
+  expect(wrong([...got, 'server-kill', ...end])).toEqual([])
+  expect(wrong([...got, ...end])).toContain('barrier-early a')
+})
+
 test('lost: a dead letter must be found where the route leads', () => {
   const routes = [{ from: 'q', to: 'q.dead' }]
   const rejected = [...published('a'), 'deliver a subscriber=x', 'disconnect subscriber=x']

@@ -21,8 +21,8 @@ function judgeSuspicion(checker: HistoryChecker, { kind, message, barrier, t, ov
   // Ended without a word, before the barrier: a dead letter, or purged, and it never came here again.
   const isGone = message.movedAt !== undefined || message.isPerhapsGone
   if (isGone && message.lastDeliveredAt < t) return
-  // Accepted, and lost by a crash: it was not there.
-  if (message.isAccepted && message.deliveries === 0 && checker.epoch > 0) return
+  // Accepted, and lost by a crash, perhaps after somebody had got it (D12): it was not there any more.
+  if (message.isAccepted && checker.lastKillAt >= Math.max(message.invokedAt ?? 0, message.lastDeliveredAt)) return
   const what = overtaker === undefined ? `barrier ${barrier.id} was delivered` : `${overtaker.id} was delivered`
   checker.violation(kind, message, t, `${what} while ${message.id}, before barrier ${barrier.id}, was not acked`)
 }
