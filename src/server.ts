@@ -26,7 +26,10 @@ import { sparingly } from './observe/sparing.ts'
 
 export type { ServerConfig } from './config/config.ts'
 
-/** Exit code of a process whose disk has failed: nothing was confirmed after it, and a restart is the remedy. */
+/**
+ * Exit code of a process whose disk has failed: nothing was confirmed after it, and a restart is the remedy. One whose
+ * disk does not answer ends by SIGKILL instead.
+ */
 export const EXIT_JOURNAL_FAILED = 74
 
 export interface RunningServer {
@@ -227,6 +230,8 @@ async function spaceOf(folder: string): Promise<{ freeBytes: number; totalBytes:
 /** Memory is ahead of the disk: nothing may be answered any more, so nothing is awaited either (P2). */
 function endProcess(reason: JournalFailure): void {
   writeSync(2, `sluice: ${reason.message}; the server stops, nothing more is confirmed (${reason.code})\n`)
+  // A thread is in the flush that does not end: an exit would wait for it, and every client for the exit.
+  if (reason.code === 'commit-overdue') process.kill(process.pid, 'SIGKILL')
   process.exit(EXIT_JOURNAL_FAILED)
 }
 
