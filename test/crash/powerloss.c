@@ -10,6 +10,7 @@
  *     created   is there as long as the file is new and its folder was not flushed
  *     control   read at each call; words such as `sync=eio`, `sync=eio-once`, `sync=swallow`, `sync=delay:1500`,
  *               `data=eio`, `data=enospc`, `meta=eio`
+ *     failed    when the first call failed or was delayed: ms of CLOCK_MONOTONIC
  *     counts    calls seen so far: data writes, meta writes, flushes
  *
  * A record reaches the log before its write begins, and leaves it after the flush that covers it: whoever kills the
@@ -50,7 +51,7 @@ struct record {
 
 static unsigned char kinds[FDS];
 static char path[PATH_MAX], folder[PATH_MAX], state[PATH_MAX];
-static int is_on, log_fd = -1, control_fd = -1, counts_fd = -1, reader = -1, has_failed_once;
+static int is_on, log_fd = -1, control_fd = -1, counts_fd = -1, reader = -1, has_failed_once, has_noted;
 /* The log up to here is lost to every later flush: a flush that covered it has failed. */
 static off_t lost_up_to;
 static uint64_t counts[3];
@@ -142,8 +143,21 @@ static void count(int which) {
 	if (real_pwrite64(counts_fd, text, length, 0) < 0) give_up("cannot count");
 }
 
+static void note_failure(void) {
+	char text[32];
+	struct timespec now;
+	if (has_noted) return;
+	has_noted = 1;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	int fd = in_state("failed", O_WRONLY | O_CREAT | O_TRUNC);
+	int length = snprintf(text, sizeof text, "%.3f\n", now.tv_sec * 1e3 + now.tv_nsec / 1e6);
+	if (fd < 0 || real_write(fd, text, length) < 0) give_up("cannot note a failure");
+	real_close(fd);
+}
+
 static void wait_as(const char *told) {
 	if (strncmp(told, "delay:", 6)) return;
+	note_failure();
 	long ms = atol(told + 6);
 	struct timespec left = { ms / 1000, ms % 1000 * 1000000 };
 	while (nanosleep(&left, &left) && errno == EINTR);
@@ -208,6 +222,7 @@ static ssize_t watched_write(int fd, const struct iovec *parts, int part_count, 
 			if (strcmp(answer, "swallow") && real_ftruncate64(log_fd, before)) give_up("cannot cut the log");
 		}
 	}
+	if (result < 0) note_failure();
 	pthread_mutex_unlock(&mutex);
 	errno = error;
 	return result;
@@ -222,6 +237,7 @@ static int watched_sync(void) {
 	wait_as(answer);
 	if (!strcmp(answer, "eio") || (!strcmp(answer, "eio-once") && !has_failed_once)) {
 		has_failed_once = 1;
+		note_failure();
 		lost_up_to = lseek(log_fd, 0, SEEK_END);
 		result = -1;
 		error = EIO;

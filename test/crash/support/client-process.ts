@@ -9,15 +9,17 @@ const ROLE = path.join(import.meta.dirname, 'role.ts')
 /** A publisher or consumer in a process of its own. */
 export class ClientProcess {
   readonly options: RoleOptions
-  readonly #child: ChildProcessByStdio<Writable, null, Readable>
+  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
   readonly #ended: Promise<string>
+  /** Resolves once it is connected; rejects if it ends before. */
+  readonly ready: Promise<void>
   #said = ''
   hasEnded = false
 
   constructor(options: RoleOptions) {
     this.options = options
     this.#child = spawn(process.execPath, ['--import', 'tsx', ROLE, JSON.stringify(options)], {
-      stdio: ['pipe', 'ignore', 'pipe'],
+      stdio: ['pipe', 'pipe', 'pipe'],
     })
     this.#child.stdin.on('error', () => {})
     this.#child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -27,6 +29,11 @@ export class ClientProcess {
       this.hasEnded = true
       return String(signal ?? code)
     })
+    this.ready = Promise.race([
+      once(this.#child.stdout, 'data').then(() => {}),
+      this.#ended.then(how => Promise.reject(new Error(`${options.name} ended with ${how}: ${this.#said}`))),
+    ])
+    this.ready.catch(() => {})
   }
 
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void {

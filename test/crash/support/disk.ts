@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process'
-import { closeSync, existsSync, ftruncateSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 
@@ -89,6 +99,12 @@ export class Disk {
       .split(/\s+/)
       .map(Number)
     return { dataWrites, metaWrites, flushes }
+  }
+
+  /** When the first call failed or was delayed, in ms of the machine's monotonic clock; undefined: none did. */
+  failedAt(): number | undefined {
+    const file = path.join(this.#state, 'failed')
+    return existsSync(file) ? Number(readFileSync(file, 'utf8')) || undefined : undefined
   }
 
   /** How many writes a loss of power could take now. */

@@ -82,8 +82,7 @@ export class Episode {
     this.#data = path.join(options.folder, 'data')
     const notebooks = path.join(options.folder, 'notebooks')
     mkdirSync(notebooks, { recursive: true })
-    if (options.disk !== undefined)
-      this.#disk = new Disk(options.disk, this.#data, path.join(options.folder, 'disk'))
+    if (options.disk !== undefined) this.#disk = new Disk(options.disk, this.#data, path.join(options.folder, 'disk'))
     this.#notes = new Notebook(this.#notebook('nemesis'), 'nemesis')
   }
 
@@ -114,8 +113,9 @@ export class Episode {
     this.#add('publisher', '')
     this.#add('publisher', '')
     for (const queue of [WORK, WORK, WORK, SIDE, ONCE, OUT]) this.#add('consumer', queue)
+    await Promise.all(this.#clients.map(client => client.ready))
     if (this.#options.isDiskLying) {
-      await this.#pause(2_000)
+      await this.#pause(1_000)
       this.#disk?.fail('sync=swallow')
     }
   }

@@ -58,9 +58,13 @@ function padding(random: () => number): string {
 async function single(role: Role, queue: string, body: Body, level: 'durable' | 'accepted'): Promise<void> {
   const { id } = body
   role.notes.event({ type: 'publish-invoke', queue, id })
-  await answered(role, queue, [id], async () => [
-    await role.client.queue<Body>(queue).publish(body, { confirm: level }),
-  ], { level })
+  await answered(
+    role,
+    queue,
+    [id],
+    async () => [await role.client.queue<Body>(queue).publish(body, { confirm: level })],
+    { level },
+  )
 }
 
 /** The same message twice, as a publisher does that lost its memory (P5). */

@@ -1,16 +1,16 @@
 import { createInterface } from 'node:readline'
 import { type Client, connect } from '@sluice/client'
+import { consume } from './consumer.ts'
 import { Notebook } from './notes.ts'
 import { publish } from './publisher.ts'
 import { seeded } from './seeded.ts'
-import { consume } from './consumer.ts'
 
 /*
  * A client in a process of its own:
  *
  *   node --import tsx role.ts '{"role":"publisher", …}'
  *
- * It goes on until a line comes on its standard input, then finishes what it has begun and ends with 0.
+ * It says `ready` when it is connected, and goes on until a line comes on its standard input, then finishes what it has begun and ends with 0.
  */
 
 /** What a client process is told. */
@@ -38,10 +38,10 @@ async function run(options: RoleOptions): Promise<void> {
   const notes = new Notebook(options.notebook, options.name)
   const stopping = { isOver: false, whenOver: Promise.resolve() }
   stopping.whenOver = new Promise(resolve => {
-    // Closed input: whoever started this process is gone.
     createInterface({ input: process.stdin })
       .once('line', () => resolve())
-      .once('close', () => resolve())
+      // Whoever started this process is gone.
+      .once('close', () => process.exit(2))
   })
   void stopping.whenOver.then(() => {
     stopping.isOver = true
@@ -53,6 +53,7 @@ async function run(options: RoleOptions): Promise<void> {
     client.addEventListener('reconnected', () => notes.event({ type: 'subscribe', queue: options.queue }))
   }
   const role: Role = { ...options, client, notes, random: seeded(options.seed), stopping }
+  process.stdout.write('ready\n')
   await (options.role === 'publisher' ? publish(role) : consume(role))
   notes.event({ type: 'disconnect' })
   await client.close()

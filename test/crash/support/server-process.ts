@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
 import type { Readable } from 'node:stream'
+import { machineNow } from './notes.ts'
 
 const MAIN = path.join(import.meta.dirname, '../../../dist/main.js')
 const READY = /^sluice ready on http:\/\/([^:]+):(\d+)$/
@@ -12,7 +13,7 @@ const READY_MS = 30_000
 export interface Ending {
   readonly code: number | null
   readonly signal: NodeJS.Signals | null
-  /** On the monotonic clock, in ms. */
+  /** On the machine's monotonic clock, in ms. */
   readonly at: number
 }
 
@@ -56,7 +57,7 @@ export class ServerProcess {
     running.add(this)
     this.ended = once(this.#child, 'close').then(([code, signal]) => {
       running.delete(this)
-      this.#ending = { code, signal, at: performance.now() }
+      this.#ending = { code, signal, at: machineNow() }
       return this.#ending
     })
     const lines = createInterface({ input: this.#child.stdout })
