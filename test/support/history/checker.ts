@@ -177,6 +177,7 @@ export class HistoryChecker {
     if (event.dedupe) message.isDeduped = true
     this.#invoked(message, event)
     if (event.ttl !== undefined) message.endsAt = Math.min(message.endsAt, event.t + event.ttl)
+    if (event.level === 'accepted') message.isAccepted = true
     if (event.batch !== undefined && message.atomic === undefined) {
       const group = `${event.batch}`
       message.atomic = group
@@ -376,7 +377,9 @@ export class HistoryChecker {
   #flagged(queue: QueueState, message: Message, { redelivered, t }: HistoryEvent): void {
     if (redelivered === false) {
       message.unflagged += 1
-      if (message.unflagged > publishesOf(message))
+      // Accepted, delivered, taken by a crash, and sent again by a publisher without an answer: a new one to the server.
+      const wasLost = message.isAccepted && this.lastKillAt >= (message.invokedAt ?? 0)
+      if (message.unflagged > publishesOf(message) && !wasLost)
         this.violation(
           'redelivered-flag-missing',
           message,

@@ -51,7 +51,7 @@ export interface HistoryEvent {
   /** On `publish-invoke`: an id that was published before enqueues nothing. */
   readonly dedupe?: boolean
   readonly duplicate?: boolean
-  /** On `publish-ok`: an `accepted` message may be lost at a kill. */
+  /** On `publish-ok`, and on `publish-invoke` where it is known: an `accepted` message may be lost at a kill. */
   readonly level?: string
   readonly redelivered?: boolean
   /** On `deliver`: of two deliveries of a message the one with the lower attempt was sent first. Optional. */

@@ -117,6 +117,14 @@ test('barrier-early: what was only accepted, and went with a kill after somebody
   expect(wrong([...got, ...end])).toContain('barrier-early a')
 })
 
+test('redelivered-flag-missing: what was accepted, delivered and taken by a crash is a new one when it is sent again', () => {
+  const level = 'level=accepted'
+  const first = [`publish-invoke a ${level}`, 'deliver a subscriber=x redelivered=false']
+  const again = [`publish-ok a ${level}`, ...served('a', 'redelivered=false', 'y')]
+  expect(wrong([...first, 'server-kill', ...again])).toEqual([])
+  expect(wrong([...first, 'disconnect subscriber=x', ...again])).toEqual(['redelivered-flag-missing a'])
+})
+
 test('lost: a dead letter must be found where the route leads', () => {
   const routes = [{ from: 'q', to: 'q.dead' }]
   const rejected = [...published('a'), 'deliver a subscriber=x', 'disconnect subscriber=x']
