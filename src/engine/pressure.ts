@@ -12,6 +12,8 @@ const HYSTERESIS = 1.1
 export interface DiskSpace {
   readonly freeBytes: number
   readonly totalBytes: number
+  /** What we have taken and can use again. Default 0. */
+  readonly spareBytes?: number
 }
 
 /** When publishers must stop: too little free disk, so that acks can still be written (R5). */
@@ -53,14 +55,17 @@ export class Pressure {
   }
 
   /** @returns when to look again, in ms */
-  #judge({ freeBytes, totalBytes }: DiskSpace): number {
+  #judge({ freeBytes, totalBytes, spareBytes = 0 }: DiskSpace): number {
     const mark = this.#freeMin ?? Math.max(totalBytes * 0.05, 512 * 1024 * 1024)
-    const isLow = freeBytes < (this.on ? mark * HYSTERESIS : mark)
+    // A file that never gets smaller would stop publishing for good once it has grown to the mark. But what is spare in
+    // it may be too scattered for large bodies, so half of the mark is never touched.
+    const usableBytes = freeBytes < mark / 2 ? freeBytes : freeBytes + spareBytes
+    const isLow = usableBytes < (this.on ? mark * HYSTERESIS : mark)
     this.#set(
       isLow,
       isLow ? `only ${mebibytes(freeBytes)} MiB of disk are free, and disk_free_min is ${mebibytes(mark)} MiB` : '',
     )
-    return freeBytes < mark * NEAR ? NEAR_EVERY_MS : DISK_EVERY_MS
+    return usableBytes < mark * NEAR ? NEAR_EVERY_MS : DISK_EVERY_MS
   }
 
   stop(): void {

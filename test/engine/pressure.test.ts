@@ -54,6 +54,18 @@ test('R5: publishing stops below the mark, and resumes by itself at 1.1 times of
   expect(told).toEqual([expect.stringMatching(/^true only 0 MiB of disk are free/), 'false '])
 })
 
+test('R5: what is spare in our own file counts as free, but for the last half of the mark', async () => {
+  const { pressure, set, pass } = scene({ ...free(MARK - 1), spareBytes: MARK })
+  await pressure.watch()
+  expect(pressure.on).toBe(false)
+  set({ ...free(MARK / 2 - 1), spareBytes: MARK * 10 })
+  await pass(1_000)
+  expect(pressure.on).toBe(true)
+  set({ ...free(MARK / 2), spareBytes: MARK })
+  await pass(1_000)
+  expect(pressure.on).toBe(false)
+})
+
 test('R5: near the mark the disk is looked at often enough for a fast publisher', async () => {
   const { pressure, looks, set, pass } = scene(plenty)
   await pressure.watch()
