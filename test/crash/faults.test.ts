@@ -15,7 +15,7 @@ const EXIT_JOURNAL_FAILED = 74
 /** Holds everything: nothing is settled unless the test says so. */
 const PREFETCH = 60_000
 
-const cleanUp: (() => Promise<unknown> | void)[] = []
+const cleanUp: (() => Promise<unknown> | undefined)[] = []
 
 afterEach(async () => {
   for (const clean of cleanUp.splice(0).reverse()) await clean()
@@ -144,7 +144,6 @@ onDisk(
     disk.fail('sync=delay:1500')
 
     // Far more than fits on its way: four clients of 40 MB each.
-    let confirmed = 0
     const taken = [0, 0, 0, 0]
     const publishers = await Promise.all(taken.map((_, k) => client(server, `flood ${k}`)))
     const floods = publishers.map((flood, k) =>
@@ -152,7 +151,7 @@ onDisk(
         (function* () {
           for (; taken[k]! < 10_000; taken[k]! += 1) yield bodies
         })(),
-        { chunk: 100, onProgress: progress => void (confirmed = Math.max(confirmed, progress.confirmed)) },
+        { chunk: 100 },
       ),
     )
     const answers = await livezEvery(server, 50, 6_000)

@@ -1,4 +1,4 @@
-import { mkdirSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { type BatchRecord, connect } from '@sluice/client'
 import { ClientProcess } from './client-process.ts'
@@ -133,6 +133,8 @@ export class Episode {
 
   #notebook(name: string): string {
     const file = path.join(this.#options.folder, 'notebooks', `${name}.ndjson`)
+    // It may be killed before it has begun to write.
+    writeFileSync(file, '')
     this.#notebooks.push(file)
     return file
   }
@@ -247,7 +249,7 @@ export class Episode {
   async #secondServer(): Promise<void> {
     const second = ServerProcess.spawn({ folder: this.#data })
     const ending = await Promise.race([second.ended, this.#pause(REFUSE_MS)])
-    if (!ending || ending.code !== 1 || !second.stderr.includes('is in use by another server'))
+    if (ending?.code !== 1 || !second.stderr.includes('is in use by another server'))
       this.#wrong.push(`a second server was not refused: ${JSON.stringify(ending)} ${second.stderr}`)
     await second.end('SIGKILL')
   }

@@ -57,7 +57,7 @@ function padding(random: () => number): string {
 
 async function single(role: Role, queue: string, body: Body, level: 'durable' | 'accepted'): Promise<void> {
   const { id } = body
-  role.notes.event({ type: 'publish-invoke', queue, id })
+  role.notes.event({ type: 'publish-invoke', queue, id, level })
   await answered(
     role,
     queue,
