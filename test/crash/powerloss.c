@@ -12,6 +12,7 @@
  *               `data=eio`, `data=enospc`, `meta=eio`
  *     failed    when the first call failed or was delayed: ms of CLOCK_MONOTONIC
  *     counts    calls seen so far: data writes, meta writes, flushes
+ *     clock     eight bytes: how many ms the wall clock is ahead of the true one; the monotonic clock is left alone
  *
  * A record reaches the log before its write begins, and leaves it after the flush that covers it: whoever kills the
  * process at any moment finds in the log all that a loss of power could take. A write through a descriptor that was
@@ -31,6 +32,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -55,6 +57,7 @@ static int is_on, log_fd = -1, control_fd = -1, counts_fd = -1, reader = -1, has
 /* The log up to here is lost to every later flush: a flush that covered it has failed. */
 static off_t lost_up_to;
 static uint64_t counts[3];
+static volatile int64_t *clock_ahead_ms;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 #define REAL(type, name, ...) \
@@ -70,6 +73,7 @@ REAL(ssize_t, pwritev64, int, const struct iovec *, int, off64_t)
 REAL(int, ftruncate64, int, off64_t)
 REAL(int, fdatasync, int)
 REAL(int, fsync, int)
+REAL(int, clock_gettime, clockid_t, struct timespec *)
 REAL(void *, mmap64, void *, size_t, int, int, int, off64_t)
 
 static void give_up(const char *why) {
@@ -79,7 +83,7 @@ static void give_up(const char *why) {
 
 static void load_all(void) {
 	load_open64(); load_close(); load_write(); load_writev(); load_pwrite64(); load_pwritev64(); load_ftruncate64();
-	load_fdatasync(); load_fsync(); load_mmap64();
+	load_fdatasync(); load_fsync(); load_mmap64(); load_clock_gettime();
 }
 
 static int in_state(const char *name, int flags) {
@@ -115,6 +119,12 @@ __attribute__((constructor)) static void begin(void) {
 	if ((control_fd = in_state("control", O_RDWR | O_CREAT)) < 0) give_up("cannot open the control file");
 	if ((counts_fd = in_state("counts", O_RDWR | O_CREAT)) < 0) give_up("cannot open the counts");
 	cut_log();
+	int clock_fd = in_state("clock", O_RDWR | O_CREAT);
+	if (clock_fd < 0 || real_ftruncate64(clock_fd, sizeof *clock_ahead_ms)) give_up("cannot open the clock");
+	void *at = real_mmap64(NULL, sizeof *clock_ahead_ms, PROT_READ, MAP_SHARED, clock_fd, 0);
+	if (at == MAP_FAILED) give_up("cannot map the clock");
+	clock_ahead_ms = at;
+	real_close(clock_fd);
 	is_on = 1;
 }
 
@@ -366,4 +376,32 @@ void *mmap64(void *at, size_t length, int protection, int flags, int fd, off64_t
 
 void *mmap(void *at, size_t length, int protection, int flags, int fd, off_t offset) {
 	return mmap64(at, length, protection, flags, fd, offset);
+}
+
+/* ── the wall clock ──────────────────────────────────────────────────────────────────────────────────────────────── */
+
+int clock_gettime(clockid_t which, struct timespec *now) {
+	load_clock_gettime();
+	int result = real_clock_gettime(which, now);
+	if (result || !clock_ahead_ms || (which != CLOCK_REALTIME && which != CLOCK_REALTIME_COARSE)) return result;
+	int64_t ns = now->tv_sec * 1000000000LL + now->tv_nsec + *clock_ahead_ms * 1000000LL;
+	now->tv_sec = ns / 1000000000LL;
+	now->tv_nsec = ns % 1000000000LL;
+	return 0;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone) {
+	(void)zone;
+	struct timespec exact;
+	int result = clock_gettime(CLOCK_REALTIME, &exact);
+	now->tv_sec = exact.tv_sec;
+	now->tv_usec = exact.tv_nsec / 1000;
+	return result;
+}
+
+time_t time(time_t *now) {
+	struct timespec exact;
+	clock_gettime(CLOCK_REALTIME, &exact);
+	if (now) *now = exact.tv_sec;
+	return exact.tv_sec;
 }
