@@ -15,7 +15,7 @@ const EXIT_JOURNAL_FAILED = 74
 /** Holds everything: nothing is settled unless the test says so. */
 const PREFETCH = 60_000
 
-const cleanUp: (() => Promise<unknown> | undefined)[] = []
+const cleanUp: (() => unknown)[] = []
 
 afterEach(async () => {
   for (const clean of cleanUp.splice(0).reverse()) await clean()

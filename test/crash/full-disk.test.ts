@@ -13,7 +13,7 @@ const MARK_MIB = 48
 const BODY_BYTES = 20_000
 
 const mounted: string[] = []
-const cleanUp: (() => Promise<unknown> | void)[] = []
+const cleanUp: (() => unknown)[] = []
 
 afterEach(async () => {
   for (const clean of cleanUp.splice(0).reverse()) await clean()
