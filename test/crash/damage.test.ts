@@ -1,4 +1,14 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { connect } from '@sluice/client'
@@ -67,6 +77,18 @@ test('R8: a data file that was emptied, or is gone, is no first start', async ()
     expect(code).toBe(1)
     expect(said).toContain(`are damaged: ${why}`)
     expect(said).toContain('to begin with nothing, remove the folder')
+  }
+})
+
+test('R1: after a loss of power in the very first start, before anything was kept, the next one needs no hand', async () => {
+  for (const left of [0, 100, 4_096, 8_192]) {
+    copies += 1
+    const folder = path.join(base, `first-${copies}`)
+    mkdirSync(folder)
+    writeFileSync(path.join(folder, 'data.mdb'), Buffer.alloc(left))
+    const server = await ServerProcess.start({ folder })
+    await server.end('SIGTERM')
+    await (await ServerProcess.start({ folder })).end('SIGKILL')
   }
 })
 

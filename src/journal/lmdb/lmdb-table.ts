@@ -1,11 +1,11 @@
-import { chmodSync, closeSync, existsSync, openSync } from 'node:fs'
+import { chmodSync, closeSync, existsSync, openSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { JournalFailure } from '../journal.ts'
 import type { Entry, Table, Write } from '../table/table.ts'
-import { diskFreeBytes, prepareFolder, syncFolder } from './folder.ts'
+import { diskFreeBytes, prepareFolder, syncFile, syncFolder } from './folder.ts'
 import { type Lock, lockFolder } from './lock.ts'
-import { checkPages, Damage } from './pages.ts'
+import { checkPages, Damage, HEADS_BYTES } from './pages.ts'
 
 const FILE = 'data.mdb'
 /** An empty file, there from the first commit on: without it a file that was deleted would look like a first start. */
@@ -148,7 +148,9 @@ export async function openTable(folder: string): Promise<Table> {
       eventTurnBatching: false,
     })
     for (const file of [FILE, `${FILE}-lock`]) chmodSync(join(folder, file), 0o600)
-    // LMDB flushes its file, but not that there is one.
+    // LMDB flushes its file with the first commit, but not that there is one. The heads come first: what is longer than
+    // they are has whole ones.
+    if (!isFilled) syncFile(join(folder, FILE))
     syncFolder(folder)
     const mark = () => closeSync(openSync(join(folder, FILLED), 'w', 0o600))
     const markDurably = () => {
@@ -173,8 +175,11 @@ function isSound(folder: string): boolean {
   const file = join(folder, FILE)
   try {
     const isThere = existsSync(file)
-    if (isThere && checkPages(file)) return true
-    if (!existsSync(join(folder, FILLED))) return false
+    const wasFilled = existsSync(join(folder, FILLED))
+    // Power was lost in the first start, while the two head pages were written: nothing was there.
+    if (isThere && !wasFilled && statSync(file).size <= HEADS_BYTES) rmSync(file)
+    else if (isThere && checkPages(file)) return true
+    if (!wasFilled) return false
     throw new Damage(isThere ? 'it is empty, and it was not' : 'it is gone')
   } catch (cause) {
     if (!(cause instanceof Damage)) throw cause

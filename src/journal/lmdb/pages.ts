@@ -18,6 +18,8 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
  */
 
 const PAGE_BYTES = 4_096
+/** Two pages that say where everything is; a file without more holds nothing. */
+export const HEADS_BYTES: number = 2 * PAGE_BYTES
 const HEAD_BYTES = 24
 const NODE_HEAD_BYTES = 8
 const ELSEWHERE_BYTES = 24

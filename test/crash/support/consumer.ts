@@ -48,6 +48,8 @@ export async function consume(role: Role): Promise<void> {
 
 async function settle(role: Role, message: Message<unknown>, id: string): Promise<void> {
   const { queue, notes, random } = role
+  // Lost, and perhaps here a second time: the history could not tell the two acks apart.
+  if (message.isSettled) return
   const how = pick(random, [
     [60, 'ack'],
     [queue === WORK ? 25 : 0, 'carry'],

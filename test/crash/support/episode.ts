@@ -34,9 +34,9 @@ const POWER_LOSS: readonly [number, Blow] = [25, 'power-loss']
 /** Longer than the lease of `work`, and shorter than two heartbeats: the leases run out, the connection stays. */
 const STOPPED_MS = 3_500
 const DRAIN_MS = 120_000
-const TERMINATE_MS = 15_000
+const TERMINATE_MS = 30_000
 /** A second server says within this that the folder is taken, the start of Node included. */
-const REFUSE_MS = 5_000
+const REFUSE_MS = 20_000
 
 export interface EpisodeOptions {
   readonly seed: number
