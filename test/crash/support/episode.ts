@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { type BatchRecord, connect } from '@sluice/client'
+import { type BarriersPage, type BatchRecord, connect } from '@sluice/client'
 import { ClientProcess } from './client-process.ts'
 import { Disk, type Loss } from './disk.ts'
 import { judgeEpisode, type Verdict } from './judge.ts'
@@ -277,11 +277,15 @@ export class Episode {
       const { ready, leased, delayed, barriersWaiting } = await queue.show()
       if (ready + leased + delayed + barriersWaiting > 0)
         this.#wrong.push(`${name} is not empty: ${JSON.stringify({ ready, leased, delayed, barriersWaiting })}`)
-      const views = await queue.barriers()
-      const released = await Promise.all(
-        views.map(view => queue.batch(view.name).wait({ timeoutMs: 5_000, accept: ['with-dead'] })),
+      const names: string[] = []
+      for (let after: number | undefined = 0; after !== undefined; ) {
+        const page: BarriersPage = await queue.barriers({ state: 'released', after })
+        names.push(...page.barriers.map(barrier => barrier.name))
+        after = page.next
+      }
+      records[name] = await Promise.all(
+        names.map(one => queue.batch(one).wait({ timeoutMs: 5_000, accept: ['with-dead'] })),
       )
-      records[name] = released
     }
     await this.#all(of('consumer'))
     await client.close()
