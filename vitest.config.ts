@@ -17,7 +17,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'unit',
-          include: ['test/*.test.ts', ...at('core', 'filters', 'protocol', 'config')],
+          include: ['test/*.test.ts', ...at('core', 'filters', 'protocol', 'config', 'support')],
           testTimeout: 10_000,
         },
       },

@@ -10,7 +10,7 @@ import { checkExposure } from './config/exposure.ts'
 import { applyQueues } from './config/queues.ts'
 import { type Clock, realClock, virtualClock } from './engine/clock.ts'
 import { Engine } from './engine/engine.ts'
-import { Pressure } from './engine/pressure.ts'
+import { type DiskSpace, Pressure } from './engine/pressure.ts'
 import type { Journal, JournalFailure } from './journal/journal.ts'
 import { openLmdbJournal } from './journal/lmdb/lmdb-journal.ts'
 import { memoryJournal } from './journal/memory.ts'
@@ -26,7 +26,10 @@ import { sparingly } from './observe/sparing.ts'
 
 export type { ServerConfig } from './config/config.ts'
 
-/** Exit code of a process whose disk has failed: nothing was confirmed after it, and a restart is the remedy. */
+/**
+ * Exit code of a process whose disk has failed: nothing was confirmed after it, and a restart is the remedy. One whose
+ * disk does not answer ends by SIGKILL instead.
+ */
 export const EXIT_JOURNAL_FAILED = 74
 
 export interface RunningServer {
@@ -63,7 +66,11 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
   const journal: Journal = config.memory
     ? memoryJournal({ memoryMax: config.memoryMax })
     : await openLmdbJournal({ folder: config.data, memoryMax: config.memoryMax })
-  const pressure = new Pressure(clock, config.memory ? undefined : () => spaceOf(config.data), config.diskFreeMin)
+  const pressure = new Pressure(
+    clock,
+    config.memory ? undefined : () => spaceOf(config.data, journal),
+    config.diskFreeMin,
+  )
   pressure.onChange((on, reason) => log.warn(on ? 'publishing-stopped' : 'publishing-resumed', { reason }))
   const engine = new Engine({
     journal,
@@ -219,14 +226,16 @@ async function warnOfOpenFolder(folder: string, log: Log): Promise<void> {
   if ((mode & 0o002) !== 0 && process.platform !== 'win32') log.warn('data-folder-writable-by-all', { data: folder })
 }
 
-async function spaceOf(folder: string): Promise<{ freeBytes: number; totalBytes: number }> {
+async function spaceOf(folder: string, { spareBytes }: Journal): Promise<DiskSpace> {
   const { bavail, blocks, bsize } = await statfs(folder)
-  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize }
+  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, spareBytes }
 }
 
 /** Memory is ahead of the disk: nothing may be answered any more, so nothing is awaited either (P2). */
 function endProcess(reason: JournalFailure): void {
   writeSync(2, `sluice: ${reason.message}; the server stops, nothing more is confirmed (${reason.code})\n`)
+  // A thread is in the flush that does not end: an exit would wait for it, and every client for the exit.
+  if (reason.code === 'commit-overdue') process.kill(process.pid, 'SIGKILL')
   process.exit(EXIT_JOURNAL_FAILED)
 }
 

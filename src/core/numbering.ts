@@ -33,7 +33,8 @@ export class Numbers {
     const isKnown = producers.isKnown(producer)
     // Of a producer that is new here, or has been forgotten, any number is the first.
     const last = isKnown ? producers.last(producer) : number - 1
-    if (number > last + 1)
+    // What is missing and was answered was taken as `accepted`, and lost by a crash: it will not be sent again.
+    if (number > last + 1 && number > answeredUpTo + 1)
       return `producer number ${number} in queue "${queue.name}" comes after ${last}: ${number - last - 1} are missing`
     if (!isKnown && this.#producers >= PRODUCERS_MAX) {
       return refuse('server-busy', `${PRODUCERS_MAX} producers are remembered already`, { limit: 'producers' })

@@ -50,6 +50,8 @@ export interface Journal {
   row(queue: QueueId, sequence: Sequence): StoredRow | undefined
   /** Bytes of bodies now in memory; the journal keeps them at or under its `memoryMax` by letting go of committed rows, newest first. */
   readonly memoryBytes: number
+  /** Bytes of the disk that are taken and empty: what comes next goes there first. */
+  readonly spareBytes: number
   /** After the last commit; marks the stop as clean. */
   close(): Promise<void>
 }

@@ -69,6 +69,10 @@ class JournalInMemory implements MemoryJournal {
     return this.#journal.memoryBytes
   }
 
+  get spareBytes(): number {
+    return 0
+  }
+
   async *restore(): AsyncGenerator<readonly Fact[]> {
     yield* this.#journal.restore()
     // A start and a stop are written at once: by hand are the commits of turns alone.

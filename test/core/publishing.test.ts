@@ -114,6 +114,18 @@ test('P9: a number out of turn is told as such', () => {
   expect(publish(orders, [messages(1)], { number: 1 }).answers).toMatch(/has the answers/)
 })
 
+test('P1, P9: numbers that were accepted, answered and then lost by a crash may be missing: their producer goes on', () => {
+  const orders = scenario()
+  publish(orders, [messages(1)], { number: 1 })
+  orders.holdDisk()
+  publish(orders, [messages(3)], { number: 2, answeredUpTo: 1 })
+  orders.crash()
+  // Answered up to 3: number 4 is still to be sent again.
+  expect(publish(orders, [messages(1)], { number: 5, answeredUpTo: 3 }).answers).toMatch(/3 are missing/)
+  expect(publish(orders, [messages(1)], { number: 5, answeredUpTo: 4 }).facts).toContain('enqueued')
+  expect(orders.queue.producers.last('p1')).toBe(5)
+})
+
 test('P9: answers next to one another are kept as one, and go when the client has them', () => {
   const orders = scenario()
   for (let number = 1; number <= 5; number += 1) publish(orders, [messages(1)], { number })

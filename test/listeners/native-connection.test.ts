@@ -96,7 +96,8 @@ describe('whatever is wrong in what a client sends ends its connection with prot
     ['a publish of number 0', publish({ number: 0 }), /start at 1/],
     ['a publish of nothing', publish({ count: 0 }), /publish.count: 0/],
     ['a publish of more than a frame may hold', publish({ count: 10_001 }), /publish.count: 10001/],
-    ['a publish with an unknown flag', publish({ flags: 8 }), /publish.flags: 8/],
+    ['a publish with an unknown flag', publish({ flags: 16 }), /publish.flags: 16/],
+    ['a numbered publish without a confirm', publish({ flags: 8 }), /publish.number: without a confirm/],
     ['a settle of no deliveries in a range', settle({ deliveries: [{ first: 1, count: 0 }] }), /is no range/],
     [
       'an ack that carries messages up to a delivery',

@@ -40,7 +40,12 @@ export function prepareFolder(folder: string): void {
 
 /** Makes durable which files are in the folder. */
 export function syncFolder(folder: string): void {
-  const fd = openSync(folder, 'r')
+  syncFile(folder)
+}
+
+/** Makes durable what is in the file. */
+export function syncFile(file: string): void {
+  const fd = openSync(file, 'r')
   try {
     fsyncSync(fd)
   } finally {

@@ -71,6 +71,10 @@ export class TableJournal implements Journal {
     return this.#ledger.memoryBytes
   }
 
+  get spareBytes(): number {
+    return this.#table.spareBytes?.() ?? 0
+  }
+
   async *restore(): AsyncGenerator<readonly Fact[]> {
     if (this.#phase !== 'new') throw new Error('a journal is restored once')
     this.#phase = 'restoring'

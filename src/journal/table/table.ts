@@ -13,6 +13,8 @@ export interface Table {
    * only after that. The table owns the buffers from here on.
    */
   write(writes: readonly Write[], done: (failure?: Error) => void): void
+  /** Bytes that the table holds on its disk, and will use again before it takes more. Absent: none. */
+  spareBytes?(): number
   close(): Promise<void>
 }
 

@@ -1,0 +1,102 @@
+import type { HistoryChecker, Suspicion } from './checker.ts'
+import { type Barrier, isAfter, isBefore, type Message, publishesOf, type QueueState } from './state.ts'
+
+/** What can be said only when the history is over. */
+export function judge(checker: HistoryChecker): void {
+  for (const suspicion of checker.suspicions) judgeSuspicion(checker, suspicion)
+  for (const queue of checker.queues.values()) {
+    for (const message of queue.messages.values()) judgeMessage(checker, message)
+    for (const barrier of queue.barriers.values()) judgeBarrier(checker, queue, barrier)
+  }
+  if (checker.options.atomicBatches) judgeAtomic(checker)
+}
+
+function exists(message: Message): boolean {
+  return message.confirmedAt !== undefined || message.deliveries > 0 || message.movedAt !== undefined
+}
+
+function judgeSuspicion(checker: HistoryChecker, { kind, message, barrier, t, overtaker }: Suspicion): void {
+  const isFifo = checker.options.fifoPublishers ?? false
+  if (checker.isEndedEarly(barrier) || !exists(message) || !isBefore(message, barrier, isFifo)) return
+  // Ended without a word, before the barrier: a dead letter, or purged, and it never came here again.
+  const isGone = message.movedAt !== undefined || message.isPerhapsGone
+  if (isGone && message.lastDeliveredAt < t) return
+  // Accepted, and lost by a crash, perhaps after somebody had got it (D12): it was not there any more.
+  if (message.isAccepted && checker.lastKillAt >= Math.max(message.invokedAt ?? 0, message.lastDeliveredAt)) return
+  const what = overtaker === undefined ? `barrier ${barrier.id} was delivered` : `${overtaker.id} was delivered`
+  checker.violation(kind, message, t, `${what} while ${message.id}, before barrier ${barrier.id}, was not acked`)
+}
+
+function judgeMessage(checker: HistoryChecker, message: Message): void {
+  const { counts, options } = checker
+  if (message.deliveries > 0 && publishesOf(message) > 0) counts.ok += 1
+  const isHeld = message.holder?.isOpen === true
+  if (isHeld && message.ackedAt === undefined && message.acking.size === 0) counts.outstanding += 1
+  const isOver =
+    message.ackedAt !== undefined ||
+    message.ended !== undefined ||
+    message.movedAt !== undefined ||
+    message.isPerhapsGone ||
+    message.acking.size > 0 ||
+    checker.lastAt >= message.endsAt
+  if (message.confirmedAt === undefined || isOver || isHeld) return
+  if (message.isAccepted && checker.lastKillAt >= (message.invokedAt ?? 0)) return
+  if (options.atMostOnce?.has(message.queue)) {
+    // Sent and not read is what such a queue allows, where something was cut.
+    const wasCut = checker.lastKillAt >= (message.invokedAt ?? 0)
+    if (message.deliveries > 0 || wasCut || hasReturns(checker, message)) return
+  }
+  counts.lost += 1
+  const what = message.deliveries === 0 ? 'it was never delivered' : `its last holder vanished`
+  checker.violation('lost', message, checker.lastAt, `confirmed at ${message.confirmedAt}; ${what}`)
+}
+
+function hasReturns(checker: HistoryChecker, message: Message): boolean {
+  return (checker.queues.get(message.queue)?.lastReturnAt ?? 0) >= (message.invokedAt ?? 0)
+}
+
+function judgeBarrier(checker: HistoryChecker, queue: QueueState, barrier: Barrier): void {
+  if (barrier.confirmedAt === undefined && barrier.deliveredAt === undefined) return
+  const releasedAfter = earliestRelease(queue, barrier)
+  const owed = queue.allSessions.filter(
+    session => session.isOpen && !session.isFiltered && session.startedAt < releasedAfter,
+  )
+  if (barrier.deliveredAt === undefined) {
+    if (owed.length === 0 || !isDue(checker, queue, barrier)) return
+    checker.violation('barrier-lost', barrier, checker.lastAt, 'all before it is done, and nobody got it')
+    return
+  }
+  for (const session of owed) {
+    if (barrier.deliveredTo.get(session.subscriber) === session) continue
+    checker.violation('barrier-missing', barrier, checker.lastAt, `${session.subscriber} never got it`)
+  }
+}
+
+/** It cannot have been released before: it was not published, or an answered ack was not sent yet. */
+function earliestRelease(queue: QueueState, barrier: Barrier): number {
+  let at = barrier.invokedAt ?? Number.NEGATIVE_INFINITY
+  if (barrier.isMoved) at = Number.NEGATIVE_INFINITY
+  if (barrier.batch !== undefined)
+    for (const [batch, leftAt] of queue.lastAckOf) if (batch <= barrier.batch) at = Math.max(at, leftAt)
+  return Math.min(at, barrier.deliveredAt ?? at)
+}
+
+function isDue(checker: HistoryChecker, queue: QueueState, barrier: Barrier): boolean {
+  const isFifo = checker.options.fifoPublishers ?? false
+  for (const message of queue.messages.values()) {
+    const isOver = message.ackedAt !== undefined || message.ended !== undefined || message.movedAt !== undefined
+    if (exists(message) && !isOver && !isAfter(message, barrier, isFifo)) return false
+  }
+  return true
+}
+
+function judgeAtomic(checker: HistoryChecker): void {
+  for (const [group, messages] of checker.atomic) {
+    if (messages.some(message => message.isPerhapsGone || checker.lastAt >= message.endsAt)) continue
+    const there = messages.filter(exists)
+    if (there.length === 0 || there.length === messages.length) continue
+    const missing = messages.find(message => !exists(message)) as Message
+    const detail = `${there.length} of ${messages.length} messages of ${group} are there, and this one is not`
+    checker.violation('batch-torn', missing, checker.lastAt, detail)
+  }
+}
