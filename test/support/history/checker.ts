@@ -370,7 +370,9 @@ export class HistoryChecker {
 
   /** A message that nobody got in the queue between two routes. */
   #throughOrigin(origin: QueueState, id: string): Message | undefined {
-    const isKnownFurther = (this.#routesTo.get(origin.name) ?? []).some(name => this.queues.get(name)?.messages.has(id))
+    const isKnownFurther = (this.#routesTo.get(origin.name) ?? []).some(
+      name => this.queues.get(name)?.messages.get(id)?.movedAt === undefined && this.queues.get(name)?.messages.has(id),
+    )
     return isKnownFurther ? this.#found(origin, id) : undefined
   }
 
@@ -472,14 +474,19 @@ export class HistoryChecker {
   }
 
   #forwarded(queue: QueueState, id: string): Barrier | undefined {
-    const isKnown = (this.#routesTo.get(queue.name) ?? []).some(name => {
-      const from = this.queues.get(name)
-      return from !== undefined && (from.barriers.has(id) || this.#forwarded(from, id) !== undefined)
-    })
-    if (!isKnown) return undefined
+    if (!this.#canReach(queue.name, id, new Set())) return undefined
     const barrier = newBarrier(queue.name, id, true)
     queue.barriers.set(id, barrier)
     return barrier
+  }
+
+  /** Whether a barrier of that name was published where routes lead from. */
+  #canReach(name: string, id: string, seen: Set<string>): boolean {
+    if (seen.has(name)) return false
+    seen.add(name)
+    return (this.#routesTo.get(name) ?? []).some(
+      from => this.queues.get(from)?.barriers.has(id) || this.#canReach(from, id, seen),
+    )
   }
 
   #barrierRepeated(

@@ -303,6 +303,8 @@ test('barrier-unexpected: never published, or surely failed', () => {
   const forwarded = [...barrier('B'), 'barrier-deliver B', 'barrier-deliver B queue=r']
   expect(wrong(forwarded, { routes })).toEqual([])
   expect(wrong(forwarded)).toEqual(['barrier-unexpected B'])
+  const round = [...routes, { from: 'r', to: 'q' }]
+  expect(wrong(['barrier-deliver B queue=r'], { routes: round })).toEqual(['barrier-unexpected B'])
 })
 
 test('batch-torn: some of an atomic publish is there and some is not', () => {
