@@ -186,13 +186,14 @@ export class Engine implements EngineDoor {
     const turn = new Turn(this.#turn)
     this.bodies.decided = turn.facts
     const result = command(turn, this.clock.now())
-    this.bodies.decided = []
-    // What is settled as it is sent is out of the journal's reach once the facts are appended.
+    // What is settled as it is sent is out of the journal's reach once the facts are appended, and not yet within it if
+    // this very turn brought it.
     for (const effect of turn.effects) {
       if (effect.kind !== 'deliver' || !effect.isSpent) continue
       const bytes = this.bodies.records(effect.queue, effect.first, effect.count)
       if (bytes !== undefined) this.spent.set(effect, bytes)
     }
+    this.bodies.decided = []
     if (turn.facts.length > 0) {
       this.#appended = turn.number
       this.#journal.append(turn.number, turn.facts)
