@@ -132,6 +132,8 @@ export interface ProducerAnswer {
   readonly batch: BatchNumber
   /** Code of the refusal, for a refused range. */
   readonly refusal?: string
+  /** A message of that id was there already, at this place (P5). */
+  readonly duplicate?: true
 }
 
 /**

@@ -31,10 +31,10 @@ export class Numbers {
     const { producers } = queue
     const { producer, number, answeredUpTo } = numbering
     const isKnown = producers.isKnown(producer)
-    // Of a producer that is new here, or has been forgotten, any number is the first.
-    const last = isKnown ? producers.last(producer) : number - 1
-    // What is missing and was answered was taken as `accepted`, and lost by a crash: it will not be sent again.
-    if (number > last + 1 && number > answeredUpTo + 1)
+    // Of a producer that is new here, or has been forgotten, any number is the first. Numbers that were answered and are
+    // not known were accepted, and a crash took them before they were on disk (P1): they leave no gap.
+    const last = isKnown ? Math.max(producers.last(producer), Math.min(answeredUpTo, number - 1)) : number - 1
+    if (number > last + 1)
       return `producer number ${number} in queue "${queue.name}" comes after ${last}: ${number - last - 1} are missing`
     if (!isKnown && this.#producers >= PRODUCERS_MAX) {
       return refuse('server-busy', `${PRODUCERS_MAX} producers are remembered already`, { limit: 'producers' })
@@ -94,7 +94,7 @@ function repeatedAnswers(
           count: answer.count,
           sequence: answer.sequence,
           batch: answer.batch,
-          duplicate: false,
+          duplicate: answer.duplicate ?? false,
         }
       : {
           index: answer.first - number,
@@ -107,5 +107,6 @@ function repeatedAnswers(
 function keptAnswer(answer: PublishAnswer, number: number): ProducerAnswer {
   const { index, count } = answer
   if ('refusal' in answer) return { first: number + index, count, sequence: 0, batch: 0, refusal: answer.refusal.code }
-  return { first: number + index, count, sequence: answer.sequence, batch: answer.batch }
+  const kept = { first: number + index, count, sequence: answer.sequence, batch: answer.batch }
+  return answer.duplicate ? { ...kept, duplicate: true } : kept
 }

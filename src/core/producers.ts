@@ -107,6 +107,7 @@ export class Producers {
 /** One answer for both, where numbers and sequence numbers go on without a gap. */
 function merge(a: ProducerAnswer, b: ProducerAnswer): ProducerAnswer | undefined {
   if (a.first + a.count !== b.first || a.refusal !== b.refusal || a.batch !== b.batch) return undefined
+  if (a.duplicate !== b.duplicate) return undefined
   if (a.refusal === undefined && a.sequence + a.count !== b.sequence) return undefined
   return { ...a, count: a.count + b.count }
 }
