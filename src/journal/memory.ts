@@ -145,8 +145,11 @@ class JournalInMemory implements MemoryJournal {
   }
 }
 
-/** Rows by their key, in buckets by the first bytes of it: only what is read in order has to be sorted. */
-class MemoryTable implements Table {
+/**
+ * Rows by their key, in buckets by the first bytes of it: only what is read in order has to be sorted. `apply` is what a
+ * write that got through does.
+ */
+export class MemoryTable implements Table {
   readonly #buckets = new Map<string, Bucket>()
   /** Names of the buckets in order. */
   #sorted: readonly string[] | undefined
@@ -162,7 +165,9 @@ class MemoryTable implements Table {
 
   get(key: Uint8Array): Uint8Array | undefined {
     const name = nameOf(key)
-    return this.#buckets.get(bucketOf(name))?.rows.get(name)
+    const value = this.#buckets.get(bucketOf(name))?.rows.get(name)
+    // The caller may write to it: what is stored must not change with it.
+    return value === undefined ? undefined : Uint8Array.from(value)
   }
 
   keys(from: Uint8Array, to: Uint8Array, countMax: number): readonly Uint8Array[] {
@@ -179,7 +184,7 @@ class MemoryTable implements Table {
       for (let at = placeOf(sorted, first); at < sorted.length && sorted[at]! < end; at++) {
         if (found.length === countMax) return found
         const value = rows.get(sorted[at]!)
-        if (value) found.push({ key: Buffer.from(sorted[at]!, 'latin1'), value })
+        if (value) found.push({ key: Buffer.from(sorted[at]!, 'latin1'), value: Uint8Array.from(value) })
       }
     }
     return found
