@@ -128,7 +128,10 @@ export class Link {
   schedule(): void {
     if (this.#gathering || this.status !== 'connected') return
     this.#gathering = true
-    nextTick(() => this.flush())
+    const { timers } = this.settings
+    const flush = () => this.flush()
+    if (timers.soon === undefined) nextTick(flush)
+    else timers.soon(flush)
   }
 
   /** Gathers and sends at once. */

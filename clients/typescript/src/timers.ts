@@ -4,6 +4,8 @@ export interface Timers {
   now(): number
   /** Calls once after so many ms. @returns takes it back. */
   after(ms: number, action: () => void): () => void
+  /** Calls once the program has done what it is at. Default: the platform's own end of a tick. */
+  soon?(action: () => void): void
 }
 
 /** Longest wait that `setTimeout` knows; a longer one it would take as none at all. */

@@ -28,6 +28,13 @@ export interface TableJournalOptions {
   readonly commitRowsMax?: number
   /** Runs the next commit, once all that came in this tick is gathered. */
   readonly later: (commit: () => void) => void
+  /** Calls back after so many ms, unless it is called off; default `setTimeout`. */
+  readonly after?: (ms: number, task: () => void) => () => void
+}
+
+function afterReal(ms: number, task: () => void): () => void {
+  const timer = setTimeout(task, ms)
+  return () => clearTimeout(timer)
 }
 
 /**
@@ -40,6 +47,7 @@ export class TableJournal implements Journal {
   readonly #deadlineMs: number
   readonly #later: (commit: () => void) => void
   readonly #rowsMax: number
+  readonly #after: (ms: number, task: () => void) => () => void
   readonly #commitListeners: ((upTo: TurnNumber) => void)[] = []
   readonly #failListeners: ((reason: JournalFailure) => void)[] = []
 
@@ -65,6 +73,7 @@ export class TableJournal implements Journal {
     this.#later = options.later
     this.#rowsMax = options.commitRowsMax ?? COMMIT_ROWS_MAX
     this.#countEvery = Math.min(COUNT_EVERY, this.#rowsMax)
+    this.#after = options.after ?? afterReal
   }
 
   get memoryBytes(): number {
@@ -213,7 +222,7 @@ export class TableJournal implements Journal {
     const end = (failure?: JournalFailure): void => {
       if (isOver) return
       isOver = true
-      clearTimeout(timer)
+      cancel()
       this.#isWriting = false
       done(failure)
     }
@@ -221,9 +230,9 @@ export class TableJournal implements Journal {
       end(new JournalFailure('commit-overdue', `a commit was not on disk after ${this.#deadlineMs / 1_000} s`))
     }
     // In two halves: after the process or the machine was asleep the answer is there, but timers are asked first.
-    let timer = setTimeout(() => {
-      timer = setTimeout(overdue, this.#deadlineMs / 2)
-    }, this.#deadlineMs / 2)
+    let cancel = this.#after(this.#deadlineMs / 2, () => {
+      cancel = this.#after(this.#deadlineMs / 2, overdue)
+    })
     this.#table.write(writes, cause => {
       if (!cause) return end()
       end(new JournalFailure('commit-failed', `a commit did not reach the disk: ${cause.message}`, { cause }))

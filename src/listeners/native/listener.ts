@@ -127,14 +127,15 @@ const SHUTTING_DOWN = { status: 503, reason: 'the server stops' } as const
 
 interface Parts {
   readonly socket: WebSocket
-  readonly wire: Socket
+  /** What the WebSocket runs over. */
+  readonly wire: Pick<Socket, 'on' | 'setNoDelay'>
   readonly address: string
   readonly engine: Engine
   readonly options: NativeListenerOptions
 }
 
 /** Ties a connection to its socket. */
-function connect({ socket, wire, address, engine, options }: Parts): NativeConnection {
+export function connect({ socket, wire, address, engine, options }: Parts): NativeConnection {
   const clock = options.clock ?? systemClock
   const { doorkeeper, certificateOf } = options
   const certificate = certificateOf?.(wire)
