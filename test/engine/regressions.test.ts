@@ -1,0 +1,55 @@
+import { expect, test } from 'vitest'
+import { records, soon, TestPeer, testEngine } from '../support/engine.ts'
+
+// What the simulation found, shortened to what matters. Each failed once.
+
+const ANN = 'a'.repeat(32)
+
+test('D9: an at-most-once message that finds a consumer waiting is sent, not only removed', async () => {
+  const { engine, journal } = await testEngine()
+  engine.declare('q', { semantics: 'at-most-once' })
+  const ann = new TestPeer(engine, 'ann')
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 10 })
+  journal.commitAll()
+  ann.publish('q', ['a', 'b'])
+  journal.commitAll()
+  expect(ann.take()).toEqual(['1: 1+2 a b', 'confirmed 0…1 as 1'])
+})
+
+test('P5, P9: the answer given again after a crash still says that the message was there already', async () => {
+  const first = await testEngine()
+  first.engine.declare('q', { dedupe_window: '1h' })
+  const ann = new TestPeer(first.engine, 'ann', ANN)
+  ann.publish('q', [['a', { messageId: 'a' }]], { number: 1 })
+  ann.publish('q', [['a', { messageId: 'a' }]], { number: 2, answeredUpTo: 1 })
+  first.journal.commitAll()
+  const second = await testEngine({ journal: first.journal.crash(), clock: first.clock })
+  const again = new TestPeer(second.engine, 'ann', ANN)
+  const answers: unknown[] = []
+  const messages = records([['a', { messageId: 'a' }]])
+  again.peer.publish({ queue: 'q', ...messages, number: 2, answeredUpTo: 1 }, given => answers.push(...given))
+  second.journal.commitAll()
+  await soon()
+  expect(answers).toMatchObject([{ sequence: 1, duplicate: true }])
+})
+
+test('P1, P9: numbers that were answered as accepted, and that a crash took, leave no gap', async () => {
+  const first = await testEngine()
+  first.engine.declare('q', {})
+  const ann = new TestPeer(first.engine, 'ann', ANN)
+  ann.publish('q', ['a'], { number: 1, confirm: 'accepted' })
+  first.journal.commitAll()
+  ann.publish('q', ['b'], { number: 2, confirm: 'accepted', answeredUpTo: 1 })
+  await soon()
+  expect(ann.take()).toEqual(['confirmed 0 as 1', 'confirmed 0 as 2'])
+  const second = await testEngine({ journal: first.journal.crash(), clock: first.clock })
+  const again = new TestPeer(second.engine, 'ann', ANN)
+  // Its client has both answers, and goes on.
+  again.publish('q', ['c'], { number: 3, answeredUpTo: 2 })
+  second.journal.commitAll()
+  expect(again.take()).toEqual([expect.stringMatching(/^confirmed 0 as 1\d{5}$/)])
+  // Without the answers a gap is what it was: a broken client.
+  again.publish('q', ['e'], { number: 5, answeredUpTo: 3 })
+  await soon()
+  expect(again.take()).toEqual(['closed protocol-error'])
+})
