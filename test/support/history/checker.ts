@@ -30,6 +30,10 @@ export interface CheckerOptions {
   readonly strict?: boolean
   /** How long after an answered ack a delivery sent before it may still be read by another; default 5,000. */
   readonly inFlightMs?: number
+  /** Every session begins with a `subscribe`: what is delivered outside one was read late. */
+  readonly sessionsAreTold?: boolean
+  /** How long the server may go on sending to a connection whose client has noticed its end; default 30,000. */
+  readonly halfOpenMs?: number
   /** Barriers that were ended early although nobody may have been told: `queue id`. */
   readonly endedEarly?: ReadonlySet<string>
 }
@@ -45,6 +49,7 @@ export interface Suspicion {
 }
 
 const IN_FLIGHT_MS = 5_000
+const HALF_OPEN_MS = 30_000
 
 /**
  * Judges a history, event by event; what needs the end is judged in `finish`. Keeps a record of each message, not the
@@ -175,9 +180,9 @@ export class HistoryChecker {
     this.counts.attempts += 1
     message.attempts += 1
     if (event.dedupe) message.isDeduped = true
+    if (event.level === 'accepted') message.isAccepted = true
     this.#invoked(message, event)
     if (event.ttl !== undefined) message.endsAt = Math.min(message.endsAt, event.t + event.ttl)
-    if (event.level === 'accepted') message.isAccepted = true
     if (event.batch !== undefined && message.atomic === undefined) {
       const group = `${event.batch}`
       message.atomic = group
@@ -265,7 +270,7 @@ export class HistoryChecker {
   /** The session of a delivery; none if it was read after its session had ended. */
   #sessionOf(queue: QueueState, event: HistoryEvent): Session | undefined {
     const session = queue.sessions.get(event.subscriber ?? event.process ?? '')
-    if (session === undefined) return this.#subscribed(queue, event)
+    if (session === undefined) return this.options.sessionsAreTold ? undefined : this.#subscribed(queue, event)
     return session.isOpen ? session : undefined
   }
 
@@ -277,6 +282,8 @@ export class HistoryChecker {
   #disconnected({ t, process, subscriber, queue: name }: HistoryEvent): void {
     for (const queue of this.queues.values()) {
       if (name !== undefined && queue.name !== name) continue
+      // Also what was sent before the answer to its subscribe was read, and is not known here as a session.
+      queue.lastReturnAt = t
       for (const session of queue.sessions.values()) {
         const isMeant = subscriber === undefined ? session.process === process : session.subscriber === subscriber
         if (session.isOpen && isMeant) this.#end(session, t)
@@ -307,7 +314,7 @@ export class HistoryChecker {
   #delivered(queue: QueueState, id: string, event: HistoryEvent): void {
     const { t } = event
     this.counts.deliveries += 1
-    const message = this.#found(queue, id)
+    const message = this.#livedAgain(queue, event, this.#found(queue, id))
     if (message === undefined || publishesOf(message) <= 0) {
       this.counts.unexpected += 1
       const why = message === undefined ? 'it was never published here' : 'its publish surely failed'
@@ -368,6 +375,22 @@ export class HistoryChecker {
     return known
   }
 
+  /** With another number it has been elsewhere and is back, though nobody got it there: a dead letter that was requeued. */
+  #livedAgain(queue: QueueState, { seq }: HistoryEvent, message: Message | undefined): Message | undefined {
+    if (message?.seq === undefined || seq === undefined || seq === message.seq || message.deliveries === 0)
+      return message
+    const isRound = (this.#routesTo.get(queue.name) ?? []).some(name => this.#routesTo.get(name)?.includes(queue.name))
+    if (!isRound) return message
+    this.#letGo(message)
+    message.movedAt = this.lastAt
+    queue.live.delete(message)
+    const again = newMessage(queue.name, message.id, true)
+    again.invokedAt = message.invokedAt
+    again.confirmedAt = message.confirmedAt
+    queue.messages.set(message.id, again)
+    return again
+  }
+
   /** A message that nobody got in the queue between two routes. */
   #throughOrigin(origin: QueueState, id: string): Message | undefined {
     const isKnownFurther = (this.#routesTo.get(origin.name) ?? []).some(
@@ -393,7 +416,8 @@ export class HistoryChecker {
     const since = message.invokedAt ?? t
     const leaseMs = this.options.leaseMs?.[queue.name]
     const mayHaveRunOut = leaseMs !== undefined && t - since >= leaseMs
-    if (queue.lastReturnAt >= since || this.epoch > 0 || mayHaveRunOut) return
+    const goneSince = since - (this.options.halfOpenMs ?? HALF_OPEN_MS)
+    if (queue.lastReturnAt >= goneSince || this.epoch > 0 || mayHaveRunOut) return
     this.violation('redelivered-flag-spurious', message, t, 'nobody can have had it before')
   }
 
@@ -528,9 +552,13 @@ export class HistoryChecker {
       if (event.type === 'ack-ok') barrier?.ackedBy.add(subscriber)
       return
     }
-    if (event.type === 'ack-invoke') message.acking.set(subscriber, event.t)
-    else if (event.type === 'ack-fail') {
-      message.acking.delete(subscriber)
+    if (event.type === 'ack-invoke') {
+      message.acking.set(subscriber, event.t)
+      message.acksOpen += 1
+    } else if (event.type === 'ack-fail') {
+      message.acksOpen -= 1
+      // Where an ack counts whoever sends it, an earlier one may be why this one was refused.
+      if (message.acksOpen <= 0 || !this.options.acksAny?.has(queue.name)) message.acking.delete(subscriber)
       message.mayComeAgain = true
       if (message.holder?.subscriber === subscriber) this.#letGo(message)
     } else {

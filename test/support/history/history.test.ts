@@ -136,6 +136,18 @@ test('lost: a dead letter must be found where the route leads', () => {
   expect(wrong([...rejected, 'deliver a queue=q.dead', 'disconnect', ...served('a')], { routes: back })).toEqual([])
 })
 
+test('lost, redelivered-flag-missing: a dead letter that was requeued is a new one, also if nobody saw it in between', () => {
+  const routes = [
+    { from: 'q', to: 'q.dead' },
+    { from: 'q.dead', to: 'q' },
+  ]
+  const first = [...published('a', 'seq=1'), 'deliver a subscriber=x seq=1 redelivered=false', 'nack a subscriber=x']
+  const again = served('a', 'seq=2 redelivered=false', 'y')
+  expect(wrong([...first, ...again], { routes })).toEqual([])
+  expect(wrong([...first, ...again])).toEqual(['redelivered-flag-missing a'])
+  expect(wrong([...first, ...again, 'deliver a queue=q.dead', 'disconnect'], { routes })).toEqual([])
+})
+
 test('unexpected: never published, not yet published, or surely failed', () => {
   expect(wrong(served('a'))).toContain('unexpected a')
   expect(wrong(['deliver a', ...published('a'), ...served('a')])).toEqual(['unexpected a'])
@@ -198,6 +210,9 @@ test('redelivered-flag-spurious: the first delivery is marked, and nothing can h
   const lines = [...published('a'), ...served('a', 'redelivered=true')]
   expect(wrong(['subscribe subscriber=x', ...lines])).toEqual(['redelivered-flag-spurious a'])
   expect(wrong([...published('a'), 'server-kill', ...served('a', 'redelivered=true')])).toEqual([])
+  const gone = ['subscribe subscriber=z', 'disconnect subscriber=z', ...lines]
+  expect(wrong(gone)).toEqual([])
+  expect(wrong(gone, { halfOpenMs: 5 })).toEqual(['redelivered-flag-spurious a'])
   const returned = ['subscribe subscriber=z', ...published('a'), 'disconnect subscriber=z']
   expect(wrong([...returned, ...served('a', 'redelivered=true')])).toEqual([])
 })
@@ -255,6 +270,11 @@ test('barrier-overtaken: what is behind it goes out while one before it is not a
   const overtaken = [...child, 'deliver b subscriber=y', ...acked('b', 'y'), ...served('c'), ...TO_BOTH]
   expect(wrong(overtaken)).toEqual(['barrier-order B', 'barrier-overtaken c'])
   expect(wrong([...child, ...served('c'), ...TO_BOTH, ...served('b')])).toEqual([])
+  // Published after the barrier's confirm, and yet before it: its place tells, even if the barrier's is told later.
+  const placeless = AB.map(line => (line.startsWith('barrier-publish-ok') ? 'barrier-publish-ok B' : line))
+  const early = [...placeless, ...published('c', 'seq=4 batch_number=0'), ...served('c', 'seq=4 batch_number=0')]
+  const barriers = TO_BOTH.map(line => `${line} seq=2 batch_number=0`)
+  expect(wrong([...early, ...served('a'), ...barriers, ...served('b')])).toEqual([])
 })
 
 test('barrier-order: on one connection what is behind it came first', () => {
@@ -334,6 +354,21 @@ test('what is read after its session ended, or overtaken on its way, says nothin
     ...acked('a', 'y'),
   ]
   expect(wrong([...overtaken, 'deliver a subscriber=x attempt=1'])).toEqual([])
+})
+
+test('redelivered-flag-missing: what was accepted only may be delivered, lost by a kill, and published again', () => {
+  const lines = ['publish-invoke a level=accepted', 'deliver a subscriber=x redelivered=false', 'server-kill']
+  const again = ['publish-ok a level=accepted', ...served('a', 'redelivered=false', 'y')]
+  expect(wrong([...lines, ...again])).toEqual([])
+  expect(wrong([...lines.map(line => line.replace(' level=accepted', '')), 'publish-ok a', ...again.slice(1)])).toEqual(
+    ['redelivered-flag-missing a'],
+  )
+})
+
+test('where sessions are told, a delivery outside one was read late', () => {
+  const lines = [...published('a'), 'subscribe subscriber=y', ...served('a', '', 'y'), 'deliver a subscriber=x']
+  expect(wrong(lines)).toEqual(['duplicate-without-cause a'])
+  expect(wrong(lines, { sessionsAreTold: true })).toEqual([])
 })
 
 test('a barrier without a phase is published at once, and several ids stand for as many messages', () => {

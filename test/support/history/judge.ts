@@ -18,6 +18,8 @@ function exists(message: Message): boolean {
 function judgeSuspicion(checker: HistoryChecker, { kind, message, barrier, t, overtaker }: Suspicion): void {
   const isFifo = checker.options.fifoPublishers ?? false
   if (checker.isEndedEarly(barrier) || !exists(message) || !isBefore(message, barrier, isFifo)) return
+  // Its place, or the barrier's, may have been told only later.
+  if (overtaker !== undefined && !isAfter(overtaker, barrier, isFifo)) return
   // Ended without a word, before the barrier: a dead letter, or purged, and it never came here again.
   const isGone = message.movedAt !== undefined || message.isPerhapsGone
   if (isGone && message.lastDeliveredAt < t) return
@@ -39,7 +41,7 @@ function judgeMessage(checker: HistoryChecker, message: Message): void {
     message.isPerhapsGone ||
     message.acking.size > 0 ||
     checker.lastAt >= message.endsAt
-  if (message.confirmedAt === undefined || isOver || isHeld) return
+  if (message.confirmedAt === undefined || isOver || isHeld || isOverElsewhere(checker, message)) return
   if (message.isAccepted && checker.lastKillAt >= (message.invokedAt ?? 0)) return
   if (options.atMostOnce?.has(message.queue)) {
     // Sent and not read is what such a queue allows, where something was cut.
@@ -49,6 +51,14 @@ function judgeMessage(checker: HistoryChecker, message: Message): void {
   counts.lost += 1
   const what = message.deliveries === 0 ? 'it was never delivered' : `its last holder vanished`
   checker.violation('lost', message, checker.lastAt, `confirmed at ${message.confirmedAt}; ${what}`)
+}
+
+/** It went round in a circle of queues, and what was read of it last was sent first. */
+function isOverElsewhere(checker: HistoryChecker, { queue, id }: Message): boolean {
+  return (checker.options.routes ?? []).some(({ from, to }) => {
+    const there = from === queue ? checker.queues.get(to)?.messages.get(id) : undefined
+    return there !== undefined && (there.ackedAt !== undefined || there.acking.size > 0 || there.ended !== undefined)
+  })
 }
 
 function hasReturns(checker: HistoryChecker, message: Message): boolean {

@@ -51,6 +51,8 @@ export interface Message extends Published {
   mayComeAgain: boolean
   /** Subscribers with an ack on its way, and when it left. */
   readonly acking: Map<string, number>
+  /** Acks sent less those refused. */
+  acksOpen: number
   ackedAt: number | undefined
   ackedBy: string | undefined
   /** Server starts before its ack was answered. */
@@ -122,6 +124,7 @@ export function newMessage(queue: string, id: string, isMoved: boolean): Message
     holder: undefined,
     mayComeAgain: false,
     acking: new Map(),
+    acksOpen: 0,
     ackedAt: undefined,
     ackedBy: undefined,
     ackedEpoch: 0,
