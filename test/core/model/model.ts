@@ -276,7 +276,7 @@ export class Model {
       if (numbers === undefined) return answers
       for (const answer of answers) {
         producer.last += 1
-        producer.answers.set(producer.last, answer.replace(' duplicate', ''))
+        producer.answers.set(producer.last, answer)
       }
       producer.usedAt = this.#now
       for (const number of producer.answers.keys()) if (number <= numbers.answeredUpTo) producer.answers.delete(number)

@@ -50,6 +50,8 @@ export interface Suspicion {
 
 const IN_FLIGHT_MS = 5_000
 const HALF_OPEN_MS = 30_000
+/** Of one message before one barrier: the places of the first overtakers may turn out to be none behind it. */
+const SUSPICIONS_MAX = 4
 
 /**
  * Judges a history, event by event; what needs the end is judged in `finish`. Keeps a record of each message, not the
@@ -314,7 +316,7 @@ export class HistoryChecker {
   #delivered(queue: QueueState, id: string, event: HistoryEvent): void {
     const { t } = event
     this.counts.deliveries += 1
-    const message = this.#livedAgain(queue, event, this.#found(queue, id))
+    const message = this.#livedAgain(queue, event, this.#found(queue, id, event.seq))
     if (message === undefined || publishesOf(message) <= 0) {
       this.counts.unexpected += 1
       const why = message === undefined ? 'it was never published here' : 'its publish surely failed'
@@ -322,8 +324,8 @@ export class HistoryChecker {
       return
     }
     if (message.movedAt !== undefined) {
-      // It went elsewhere and cannot come back from there; one that was on its way may still be read.
-      if (t - message.movedAt > (this.options.inFlightMs ?? IN_FLIGHT_MS))
+      // It went elsewhere and cannot come back from there; one that was on its way may still be read, but not over a crash.
+      if (t - message.movedAt > (this.options.halfOpenMs ?? HALF_OPEN_MS) || this.lastKillAt > message.movedAt)
         this.violation('unexpected', message, t, `it had left the queue at ${message.movedAt}`)
       return
     }
@@ -351,12 +353,29 @@ export class HistoryChecker {
     if (message.ackedAt === undefined) session.held.add(message)
     refresh(queue, message)
     this.#ordered(queue, message, session, t)
+    if (event.attempt !== undefined && !this.options.acksAny?.has(queue.name)) this.#behind(queue, message, t)
+  }
+
+  /** What is delivered now was not settled before: so nothing behind a barrier that it precedes can have gone out. */
+  #behind(queue: QueueState, message: Message, t: number): void {
+    const { furthest } = queue
+    if (message.batch === undefined) return
+    if (furthest?.batch === undefined || message.batch >= furthest.batch) {
+      queue.furthest = message
+      return
+    }
+    for (const barrier of queue.barriers.values()) {
+      if (barrier.batch === undefined || barrier.batch < message.batch || barrier.batch >= furthest.batch) continue
+      this.suspicions.push({ kind: 'barrier-overtaken', message, barrier, t, overtaker: furthest })
+      break
+    }
   }
 
   /** The message, also one that came over a route. */
-  #found(queue: QueueState, id: string): Message | undefined {
+  #found(queue: QueueState, id: string, seq?: number): Message | undefined {
     const known = queue.messages.get(id)
-    if (known !== undefined && known.movedAt === undefined) return known
+    // With its old number it has not come back: it is read late.
+    if (known !== undefined && (known.movedAt === undefined || (seq !== undefined && seq === known.seq))) return known
     for (const name of this.#routesTo.get(queue.name) ?? []) {
       const origin = this.queues.get(name)
       const before = origin?.messages.get(id) ?? (origin === undefined ? undefined : this.#throughOrigin(origin, id))
@@ -455,6 +474,9 @@ export class HistoryChecker {
       for (const earlier of queue.live) {
         if (earlier === message || t >= earlier.endsAt || isAfter(earlier, barrier, isFifo)) continue
         isClear = false
+        const count = barrier.suspected.get(earlier) ?? 0
+        if (count >= SUSPICIONS_MAX) continue
+        barrier.suspected.set(earlier, count + 1)
         this.suspicions.push({ kind: 'barrier-overtaken', message: earlier, barrier, t, overtaker: message })
       }
       if (isClear) {

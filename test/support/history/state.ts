@@ -70,6 +70,8 @@ export interface Barrier extends Published {
   readonly ackedBy: Set<string>
   /** Nothing that is live stood before it when this was looked at. */
   isCleared: boolean
+  /** Live messages that may stand before it, and how often something behind it was seen to go first. */
+  readonly suspected: Map<Message, number>
 }
 
 export class QueueState {
@@ -84,6 +86,8 @@ export class QueueState {
   /** Barriers that nobody got yet, or that were not cleared. */
   readonly fences = new Set<Barrier>()
   readonly bySeq = new Map<number, string>()
+  /** Of what was delivered, a message of the highest batch. */
+  furthest: Message | undefined
   /** The last moment at which a session or a lease ended. */
   lastReturnAt: number = Number.NEGATIVE_INFINITY
   /** By batch number: when the last ack left that was answered. */
@@ -147,6 +151,7 @@ export function newBarrier(queue: string, id: string, isMoved: boolean): Barrier
     deliveredTo: new Map(),
     ackedBy: new Set(),
     isCleared: false,
+    suspected: new Map(),
   }
 }
 

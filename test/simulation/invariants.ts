@@ -1,0 +1,144 @@
+import type { QueueView } from '../../src/engine/peer.ts'
+import type { HistoryEvent } from '../support/history/history.ts'
+import { isSteady, type Plan, WORK } from './plan.ts'
+
+/** A message out in a group. */
+interface Out {
+  readonly id: string
+  readonly subscriber: string
+  readonly t: number
+}
+
+/** What must hold beside the history's own rules. */
+export class Invariants {
+  readonly wrong: string[] = []
+  readonly #plan: Plan
+  readonly #groups = new Map<string, Out>()
+  readonly #groupOf = new Map<string, string>()
+  readonly #processOf = new Map<string, string>()
+  /** Sequence numbers that each publisher was told, in the order of its publishes. */
+  readonly #told = new Map<string, { readonly at: number; readonly seq: number }[]>()
+  readonly #mustBeIn = new Map<string, number>()
+  readonly #isIn = new Map<string, number>()
+  readonly #since = new Map<string, { readonly queue: string; readonly t: number }>()
+  readonly #left = new Set<string>()
+  readonly #barriersOf = new Map<string, Set<string>>()
+  readonly #batchOf = new Map<string, number>()
+
+  constructor(plan: Plan) {
+    this.#plan = plan
+  }
+
+  say(text: string): void {
+    if (this.wrong.length < 20) this.wrong.push(text)
+  }
+
+  // ── groups: one out at a time (D15) ────────────────────────────────────────────────────────────────────────────
+
+  grouped(id: string, group: string): void {
+    this.#groupOf.set(id, group)
+  }
+
+  take(event: HistoryEvent): void {
+    const { type, queue, process = '' } = event
+    if (type === 'deliver' && queue === WORK && event.batch_number !== undefined) {
+      this.#isIn.set(`${event.id}`, event.batch_number)
+      this.#inBatch(`${event.id}`)
+    }
+    if (event.subscriber !== undefined) this.#processOf.set(event.subscriber, process)
+    if (type === 'server-kill') this.#groups.clear()
+    else if (type === 'disconnect' || type === 'unsubscribe') {
+      for (const [group, { subscriber }] of this.#groups) {
+        const isMeant =
+          event.subscriber === undefined ? this.#processOf.get(subscriber) === process : subscriber === event.subscriber
+        if (isMeant) this.#groups.delete(group)
+      }
+    } else if (queue === WORK && type === 'discard') this.#groups.clear()
+    else if (queue === WORK && event.id !== undefined) this.#onMessage(event, `${event.id}`)
+  }
+
+  #onMessage({ type, subscriber = '', t }: HistoryEvent, id: string): void {
+    const group = this.#groupOf.get(id)
+    if (group === undefined) return
+    if (type !== 'deliver') {
+      if (type === 'ack-invoke' || type === 'nack' || type === 'lease-expired' || type === 'ack-fail')
+        if (this.#groups.get(group)?.id === id) this.#groups.delete(group)
+      return
+    }
+    const out = this.#groups.get(group)
+    // A lease may have run out, and a batch may have been ended.
+    const mayBeOver = this.#plan.work.leaseMs > 0 || !isSteady(this.#plan)
+    if (out !== undefined && out.id !== id && !mayBeOver)
+      this.say(`D15: ${id} of group ${group} came to ${subscriber} while ${out.subscriber} had ${out.id}`)
+    this.#groups.set(group, { id, subscriber, t })
+  }
+
+  // ── work that makes work stays in its batch (B16) ──────────────────────────────────────────────────────────────
+
+  child(id: string, batch: number): void {
+    const { faults } = this.#plan
+    if (isSteady(this.#plan) && faults.requeue === 0) this.#mustBeIn.set(id, batch)
+    this.#inBatch(id)
+  }
+
+  #inBatch(id: string): void {
+    const [wanted, is] = [this.#mustBeIn.get(id), this.#isIn.get(id)]
+    if (wanted !== undefined && is !== undefined && wanted !== is)
+      this.say(`B16: ${id} is in batch ${is}, and what it came of in ${wanted}`)
+  }
+
+  // ── publishers: numbers rise in the order of their publishes (P3) ──────────────────────────────────────────────
+
+  told(lane: string, at: number, seq: number): void {
+    const told = this.#told.get(lane) ?? []
+    told.push({ at, seq })
+    this.#told.set(lane, told)
+  }
+
+  // ── barriers: each once to a program that goes on over reconnects (B5, B11) ────────────────────────────────────
+
+  subscribed(subscriber: string, queue: string, t: number): void {
+    if (!this.#since.has(subscriber) && !this.#left.has(subscriber)) this.#since.set(subscriber, { queue, t })
+  }
+
+  gone(subscriber: string): void {
+    this.#since.delete(subscriber)
+    this.#left.add(subscriber)
+  }
+
+  barrier(subscriber: string, name: string, batch: number): void {
+    const seen = this.#barriersOf.get(subscriber) ?? new Set()
+    if (seen.has(name)) this.say(`B11: ${subscriber} got barrier ${name} twice`)
+    const last = this.#batchOf.get(subscriber) ?? -1
+    if (batch <= last) this.say(`B8: ${subscriber} got barrier ${name} of batch ${batch} after one of batch ${last}`)
+    this.#batchOf.set(subscriber, batch)
+    seen.add(name)
+    this.#barriersOf.set(subscriber, seen)
+  }
+
+  /** While the run goes on. */
+  seen(views: readonly QueueView[]): void {
+    const { unackedMax } = this.#plan.work
+    const work = views.find(view => view.name === WORK)
+    if (unackedMax > 0 && work !== undefined && work.leased > unackedMax)
+      this.say(`D1: ${work.leased} messages are leased, and unacked_max is ${unackedMax}`)
+  }
+
+  /** At the end: barriers by queue, with the earliest time at which each was published. */
+  finish(barriers: readonly { readonly queue: string; readonly name: string; readonly publishedAt: number }[]): void {
+    for (const [lane, told] of this.#told) {
+      const inOrder = [...told].sort((a, b) => a.at - b.at)
+      for (let k = 1; k < inOrder.length; k += 1) {
+        const [before, after] = [inOrder[k - 1] as { seq: number }, inOrder[k] as { seq: number }]
+        if (after.seq <= before.seq) this.say(`P3: ${lane} was told ${after.seq} after ${before.seq}`)
+      }
+    }
+    for (const [subscriber, { queue, t }] of this.#since) {
+      for (const barrier of barriers) {
+        if (barrier.queue !== queue || barrier.publishedAt <= t) continue
+        if (!this.#barriersOf.get(subscriber)?.has(barrier.name))
+          this.say(`B5, B11: ${subscriber} was there from ${t} on and never got barrier ${barrier.name} of ${queue}`)
+      }
+    }
+  }
+}
