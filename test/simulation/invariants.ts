@@ -120,7 +120,7 @@ export class Invariants {
   seen(views: readonly QueueView[]): void {
     const { unackedMax } = this.#plan.work
     const work = views.find(view => view.name === WORK)
-    if (unackedMax > 0 && work !== undefined && work.leased > unackedMax)
+    if (unackedMax > 0 && work !== undefined && (work.leased ?? 0) > unackedMax)
       this.say(`D1: ${work.leased} messages are leased, and unacked_max is ${unackedMax}`)
   }
 

@@ -183,7 +183,7 @@ function whatIsLeft({ server }: World): string[] {
   if (!server.isUp) return ['the server is down']
   return server
     .views()
-    .filter(view => view.ready + view.leased + view.delayed + view.barriersWaiting > 0)
+    .filter(view => (view.ready ?? 0) + (view.leased ?? 0) + (view.delayed ?? 0) + (view.barriersWaiting ?? 0) > 0)
     .map(
       view =>
         `${view.name}: ${view.ready} ready, ${view.leased} leased, ${view.delayed} delayed, ${view.barriersWaiting} barriers wait`,

@@ -128,7 +128,7 @@ const SHUTTING_DOWN = { status: 503, reason: 'the server stops' } as const
 interface Parts {
   readonly socket: WebSocket
   /** What the WebSocket runs over. */
-  readonly wire: Pick<Socket, 'on' | 'setNoDelay'>
+  readonly wire: Socket
   readonly address: string
   readonly engine: Engine
   readonly options: NativeListenerOptions

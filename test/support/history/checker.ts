@@ -324,8 +324,11 @@ export class HistoryChecker {
       return
     }
     if (message.movedAt !== undefined) {
-      // It went elsewhere and cannot come back from there; one that was on its way may still be read, but not over a crash.
-      if (t - message.movedAt > (this.options.halfOpenMs ?? HALF_OPEN_MS) || this.lastKillAt > message.movedAt)
+      // It went elsewhere and cannot come back from there. One that was on its way may still be read, over a crash only by
+      // whoever had it before.
+      const isLate =
+        t - message.movedAt > (this.options.halfOpenMs ?? HALF_OPEN_MS) || this.lastKillAt > message.movedAt
+      if (isLate && this.#sessionOf(queue, event) !== undefined)
         this.violation('unexpected', message, t, `it had left the queue at ${message.movedAt}`)
       return
     }
