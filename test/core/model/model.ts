@@ -219,7 +219,7 @@ export class Model {
   #add(queue: Queue, batch: number, given: Partial<Message>, isCounted = false): Message {
     const message: Message = {
       ...{ sequence: queue.next, batch, born: batch, priority: 0, group: undefined, origin: undefined },
-      ...{ state: 'ready', expiresAt: NEVER, dueAt: 0, attempts: 0, isSuspect: false, lease: undefined },
+      ...{ state: 'ready', expiresAt: NEVER, dueAt: 0, isDue: false, attempts: 0, isSuspect: false, lease: undefined },
       ...{ restsOn: this.#turn, mayRestOn: 0 },
       ...given,
     }
@@ -235,9 +235,12 @@ export class Model {
     return message
   }
 
-  /** P7: a delay, of a message that does not wait in its group anyway. */
+  /** P7: a delay, of a message that does not wait in its group anyway. One that is over is over, wherever it stands later. */
   #place(queue: Queue, message: Message): void {
-    message.state = message.dueAt > this.#now && this.isFirst(queue, message) ? 'delayed' : 'ready'
+    message.state = 'ready'
+    if (!this.isFirst(queue, message)) return
+    if (message.dueAt > this.#now && !message.isDue) message.state = 'delayed'
+    else message.isDue = true
   }
 
   /** D15: of a group in a batch the first may go out, and the others wait behind it, whatever they are. */
@@ -574,7 +577,7 @@ export class Model {
     for (const record of queue.records) record.releasedIn = 0
     queue.seen.sort((a, b) => a.at - b.at || a.sequence - b.sequence)
     for (const message of queue.live) {
-      Object.assign(message, { lease: undefined, restsOn: 0, isSuspect: message.isSuspect || !isClean })
+      Object.assign(message, { lease: undefined, restsOn: 0, isDue: false, isSuspect: message.isSuspect || !isClean })
       this.#place(queue, message)
     }
   }
@@ -686,13 +689,14 @@ export class Model {
     message.isSuspect = true
     message.dueAt = delayMs > 0 ? Math.min(this.#now + delayMs, message.expiresAt) : 0
     this.#putBack(queue, message)
-    if (delayMs > 0) message.state = 'delayed'
+    if (delayMs > 0) Object.assign(message, { state: 'delayed', isDue: false })
   }
 
   /** It is ready, or over: what expires while it is leased or delayed ends with that (D16). */
   #putBack(queue: Queue, message: Message): void {
     message.lease = undefined
     message.state = 'ready'
+    message.isDue = true
     if (message.expiresAt <= this.#now) this.#die(queue, message, 'expired')
   }
 

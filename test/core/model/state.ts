@@ -39,6 +39,8 @@ export interface Message {
   readonly origin: Origin | undefined
   state: 'ready' | 'delayed' | 'leased'
   dueAt: Timestamp
+  /** Its delay is over: a clock that goes back does not bring it back. */
+  isDue: boolean
   attempts: number
   /** Somebody may have had it. */
   isSuspect: boolean
