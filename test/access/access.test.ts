@@ -7,6 +7,7 @@ import { Access, AccessRefused, type Grant, type NewToken } from '../../src/acce
 import { attempts } from '../../src/access/attempts.ts'
 import { matchesGlob } from '../../src/access/glob.ts'
 import { virtualClock } from '../../src/engine/clock.ts'
+import { processorTime } from '../support/processor.ts'
 
 const ALL: readonly Grant[] = [{ queue: '*', rights: ['publish'] }]
 
@@ -208,9 +209,9 @@ describe('names of queues', () => {
   })
 
   test('attack 14: no pattern makes it slow', () => {
-    const startedMs = performance.now()
+    const spent = processorTime()
     expect(matchesGlob('*a'.repeat(127), 'a'.repeat(126) + 'b'.repeat(129))).toBe(false)
-    expect(performance.now() - startedMs).toBeLessThan(50)
+    expect(spent()).toBeLessThan(50)
   })
 })
 

@@ -2,6 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
 import { compileFilter, STEPS_MAX, TEXT_BYTES_MAX } from '../../src/filters/index.ts'
+import { processorTime } from '../support/processor.ts'
 import { matches, message } from './support.ts'
 
 /** A line of a table: the expression, the body, and whether the one matches the other. */
@@ -303,9 +304,9 @@ describe('what an evaluation may spend', () => {
       Array(50).fill("NOT /s LIKE '^(a|b)*c$'").join(' AND '),
       Array(40).fill("UPPER(LOWER(/s)) != 'A'").join(' AND '),
     ]
-    const started = performance.now()
+    const spent = processorTime()
     for (const expression of expressions) for (const body of bodies) matches(expression, body)
-    expect(performance.now() - started).toBeLessThan(3000)
+    expect(spent()).toBeLessThan(3000)
   })
 
   test('a pattern that has met a hard text keeps less than a megabyte', () => {

@@ -10,6 +10,7 @@ import {
   PATTERN_BYTES_MAX,
   PATTERN_INSTRUCTIONS_MAX,
 } from '../../src/filters/index.ts'
+import { processorTime } from '../support/processor.ts'
 import { matches, refusal } from './support.ts'
 
 describe('an error names the column and what was expected there', () => {
@@ -175,13 +176,13 @@ describe('limits', () => {
   })
 
   test('a pattern is not compiled to learn that it is too large', () => {
-    const started = performance.now()
+    const spent = processorTime()
     for (let round = 0; round < 10; round++) {
       expect(refusal(`/a LIKE '(?:${'.?'.repeat(120)}){0,999}'`)).toMatch(/fewer or smaller repetitions$/)
       expect(refusal(`/a LIKE '${'.{0,999}'.repeat(30)}'`)).toMatch(/fewer or smaller repetitions$/)
       expect(refusal(`/a LIKE '((?:abcdefg[a-f]{9}x){10}-){11}'`)).toMatch(/fewer or smaller repetitions$/)
     }
-    expect(performance.now() - started).toBeLessThan(500)
+    expect(spent()).toBeLessThan(500)
     expect(refusal(`/a LIKE '^([0-9a-f]{4}-){7}[0-9a-f]{4}|(?:a|b){100,}\\{5}[{]999}$'`)).toBe('accepted')
   })
 

@@ -5,6 +5,7 @@ import { Hold } from '../../src/listeners/http/body.ts'
 import type { Exchange } from '../../src/listeners/http/exchange.ts'
 import { findJsonFault } from '../../src/listeners/http/json-text.ts'
 import { LineSplitter } from '../../src/listeners/http/line-splitter.ts'
+import { processorTime } from '../support/processor.ts'
 import { FakeEngine, type Http, startHttp, until } from './http-support.ts'
 
 const MESSAGES = '/v1/queues/Q/messages'
@@ -120,11 +121,11 @@ test('JSON that would keep a parser busy is refused in no time', async () => {
   const { http } = await start()
   const keys = `{${Array.from({ length: 50_000 }, (_, key) => `"${key}":0`).join()}}`
   const deep = '['.repeat(500_000)
-  const started = performance.now()
+  const spent = processorTime()
   for (const body of [keys, deep, `{"a":${deep}`]) {
     expect((await http.call('PUT', '/v1/queues/Q', { body })).status).toBe(400)
   }
-  expect(performance.now() - started).toBeLessThan(1_000)
+  expect(spent()).toBeLessThan(1_000)
 })
 
 test('names that mean something to JavaScript are names like any other', async () => {
