@@ -2,6 +2,7 @@ import type { Engine, Outbox, Peer, Principal, Refusal } from '../../engine/peer
 import { networkOf } from '../../net/entrance.ts'
 import type { PublishRate, PublishRates } from '../../net/publish-rate.ts'
 import type { SendBuffers } from '../../net/send-buffers.ts'
+import type { StreamCount } from './event-stream.ts'
 import { unauthenticated } from './login.ts'
 import { Problem } from './problem.ts'
 import type { TokenDesk } from './tokens.ts'
@@ -33,6 +34,9 @@ export interface Shared {
   readonly pullsMax: number
   readonly rates: PublishRates | undefined
   readonly sendBuffers: SendBuffers
+  /** Of event streams. */
+  readonly heartbeatMs: number
+  readonly streams: StreamCount
   /** Bytes of request bodies held while they are read. */
   intakeBytes: number
   /** Pulls that wait for messages. */
@@ -165,6 +169,27 @@ export class Connection implements Outbox {
     const { principal, shared, wire } = this
     // A principal is one wherever it comes from; a name is no address.
     return shared.rates?.of(principal === undefined ? networkOf(wire.address) : `principal ${principal.name}`)
+  }
+
+  /**
+   * Tells when an answer that does not end by itself must end.
+   *
+   * @param ended with the reason, if anybody is left to hear it. Called at most once, perhaps at once
+   * @returns to be called when it has ended otherwise
+   */
+  onEnded(ended: (why: { readonly code: string; readonly detail: string } | undefined) => void): () => void {
+    const wait: Wait = {
+      isCancellable: true,
+      fail: why => {
+        this.#waits.delete(wait)
+        ended(why instanceof Problem ? { code: why.code, detail: why.message } : undefined)
+      },
+    }
+    this.#waits.add(wait)
+    // Only a peer is sent away, and what is heard must not outlive its token.
+    if (this.#ended === undefined) void this.peer
+    else wait.fail(this.#ended)
+    return () => this.#waits.delete(wait)
   }
 
   /**
