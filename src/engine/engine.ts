@@ -14,6 +14,7 @@ import type { Clock } from './clock.ts'
 import { Door } from './door.ts'
 import { type ContentFilter, NOBODY } from './entitlement.ts'
 import { compile, compileOptions, isRefusal, type QueueExpressions, Subject, TestSubject } from './expressions.ts'
+import { Follows } from './follows.ts'
 import { forwardedRecord } from './forwarded.ts'
 import { type Deed, Gate } from './gate.ts'
 import { Intake } from './intake.ts'
@@ -32,6 +33,8 @@ import type {
 import type { Pressure } from './pressure.ts'
 import type { Principal } from './principal.ts'
 import { Waits } from './waits.ts'
+
+const QUEUE_DELETED: Refusal = refuse('queue-deleted', 'the queue was deleted')
 
 /** Messages that a trial of a filter looks at. */
 const FILTER_TEST_MAX = 10_000
@@ -72,6 +75,7 @@ export class Engine implements EngineDoor {
   readonly bodies: Bodies
   readonly intake: Intake
   readonly waits: Waits = new Waits()
+  readonly follows: Follows = new Follows()
   /** Bytes of at-most-once deliveries that wait for the commit of their removal. */
   readonly spent: Map<Effect, Uint8Array[]> = new Map()
   /** Calls back when others had their turn: long work goes on in steps. */
@@ -227,9 +231,11 @@ export class Engine implements EngineDoor {
     switch (effect.kind) {
       case 'released':
         this.waits.released(effect.queue, effect.record)
+        this.follows.released(effect.queue, effect.record)
         break
       case 'queue-deleted':
-        this.waits.deleted(effect.queue, refuse('queue-deleted', 'the queue was deleted'))
+        this.waits.deleted(effect.queue, QUEUE_DELETED)
+        this.follows.deleted(effect.queue, QUEUE_DELETED)
         break
       default:
         this.#parties.get(effect.subscription.peer)?.carryOut(effect)
@@ -260,9 +266,9 @@ export class Engine implements EngineDoor {
     return new Door(this, party)
   }
 
-  #known({ principal, producer, name }: PeerIdentity): PeerIdentity {
-    if (principal === undefined) return { name, ...(producer && { producer }), ...this.#stranger }
-    return { name, principal, ...(producer && { producer: producerOf(principal, producer) }) }
+  #known({ principal, producer, ...shown }: PeerIdentity): PeerIdentity {
+    if (principal === undefined) return { ...shown, ...(producer && { producer }), ...this.#stranger }
+    return { ...shown, principal, ...(producer && { producer: producerOf(principal, producer) }) }
   }
 
   get #stranger(): Pick<PeerIdentity, 'principal'> {
@@ -286,6 +292,11 @@ export class Engine implements EngineDoor {
     this.#parties.delete(party.id)
     const { producer } = party.identity
     if (producer !== undefined && this.#producers.get(producer) === party) this.#producers.delete(producer)
+  }
+
+  /** All that are connected. */
+  get parties(): ReadonlyMap<number, Party> {
+    return this.#parties
   }
 
   nameOf(peer: number): string | undefined {

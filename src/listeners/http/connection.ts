@@ -65,18 +65,16 @@ export class Connection implements Outbox {
   requestsOpen = 0
   /** Bytes published without a confirm that are not on disk yet. */
   unkeptBytes = 0
-  readonly #name: string
   readonly #waits = new Set<Wait>()
   readonly #unsent = new Set<() => void>()
   readonly #pressureFell = new Set<() => void>()
   #peer: Peer | undefined
   #ended: Error | undefined
 
-  constructor(terms: { shared: Shared; wire: Wire; name: string; principal: Principal | undefined }) {
+  constructor(terms: { shared: Shared; wire: Wire; principal: Principal | undefined }) {
     this.shared = terms.shared
     this.wire = terms.wire
     this.principal = terms.principal
-    this.#name = terms.name
   }
 
   get engine(): Engine {
@@ -86,8 +84,13 @@ export class Connection implements Outbox {
   /** @throws Problem when the engine has sent the peer away, HungUp when the client is gone */
   get peer(): Peer {
     if (this.#ended !== undefined) throw this.#ended
-    this.#peer ??= this.engine.attach({ name: this.#name, principal: this.principal }, this)
+    this.#peer ??= this.#attach()
     return this.#peer
+  }
+
+  #attach(): Peer {
+    const { name } = this.wire
+    return this.engine.attach({ name, protocol: 'http', address: name, principal: this.principal }, this)
   }
 
   /**
@@ -237,6 +240,11 @@ export class Connection implements Outbox {
   closed(why: Refusal): void {
     this.#ended ??= why.code === 'unauthenticated' ? unauthenticated(why.detail) : Problem.of(why)
     for (const wait of [...this.#waits]) wait.fail(this.#ended)
+    if (why.code === 'disconnected') this.wire.cut()
+  }
+
+  bufferedBytes(): number {
+    return this.wire.bufferedBytes
   }
 
   pressure(on: boolean): void {

@@ -103,7 +103,8 @@ export class EventStream {
   /** Ends it in order, after this event if there is one. */
   end(last?: StreamEvent): void {
     if (!this.#isOpen) return
-    if (last !== undefined && !this.isFull) this.#response.write(eventText(last))
+    // Also to a reader that is behind: it is the last one, and what it waited for.
+    if (last !== undefined) this.#response.write(eventText(last))
     this.#response.end()
     this.#close()
     // A reader that does not read would keep the socket for ever.

@@ -8,6 +8,7 @@ type HttpCode =
   | 'no-such-route'
   | 'no-such-message'
   | 'no-such-token'
+  | 'no-such-connection'
   | 'invalid-token'
   | 'token-exists'
   | 'too-many-tokens'
@@ -37,6 +38,7 @@ export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'queue-deleted': 404,
   'no-such-message': 404,
   'no-such-token': 404,
+  'no-such-connection': 404,
   'invalid-token': 400,
   'token-exists': 409,
   'too-many-tokens': 429,
@@ -71,6 +73,7 @@ export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'server-busy': 503,
   'shutting-down': 503,
   'timed-out': 504,
+  disconnected: 503,
 }
 
 /** What is worth a try in a second: consumers drain, a disk is freed, a server starts again. */

@@ -1,7 +1,9 @@
 import { BARRIER_ROUTES } from './barriers.ts'
+import { CONNECTION_ROUTES } from './connections.ts'
 import { CONTENT_ROUTES } from './contents.ts'
 import { DEAD_LETTER_ROUTES } from './dead-letters.ts'
 import { DELIVERY_ROUTES } from './deliveries.ts'
+import { EVENT_ROUTES } from './events.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { FILTER_ROUTES } from './filters.ts'
 import { HEALTH_ROUTES } from './health.ts'
@@ -30,7 +32,9 @@ export const ROUTES: readonly Route[] = [
   ...DELIVERY_ROUTES,
   ...BARRIER_ROUTES,
   ...DEAD_LETTER_ROUTES,
+  ...EVENT_ROUTES,
   ...FILTER_ROUTES,
+  ...CONNECTION_ROUTES,
   ...TOKEN_ROUTES,
 ]
 
