@@ -335,11 +335,11 @@ export class Door implements Peer {
   // ── the whole server ───────────────────────────────────────────────────────────────────────────────────────────
 
   connections(): readonly ConnectionView[] | Refusal {
-    return this.#administrator() ?? [...this.#engine.parties.values()].map(({ view }) => view)
+    return this.mayAdminister() ?? [...this.#engine.parties.values()].map(({ view }) => view)
   }
 
   disconnect(id: number): 'done' | 'unknown' | Refusal {
-    const refusal = this.#administrator()
+    const refusal = this.mayAdminister()
     if (refusal !== undefined) return refusal
     const party = this.#engine.parties.get(id)
     if (party === undefined) return 'unknown'
@@ -348,7 +348,7 @@ export class Door implements Peer {
     return 'done'
   }
 
-  #administrator(): Refusal | undefined {
+  mayAdminister(): Refusal | undefined {
     const { entitlement } = this.#party
     if (entitlement === undefined || entitlement.principal.isAdmin) return undefined
     return { code: 'not-allowed', detail: 'this token may not administer the server', facts: { right: 'admin' } }

@@ -32,6 +32,7 @@ import type {
 } from './peer.ts'
 import type { Pressure } from './pressure.ts'
 import type { Principal } from './principal.ts'
+import { Tally } from './tally.ts'
 import { Waits } from './waits.ts'
 
 const QUEUE_DELETED: Refusal = refuse('queue-deleted', 'the queue was deleted')
@@ -76,6 +77,7 @@ export class Engine implements EngineDoor {
   readonly intake: Intake
   readonly waits: Waits = new Waits()
   readonly follows: Follows = new Follows()
+  readonly tally: Tally = new Tally()
   /** Bytes of at-most-once deliveries that wait for the commit of their removal. */
   readonly spent: Map<Effect, Uint8Array[]> = new Map()
   /** Calls back when others had their turn: long work goes on in steps. */
@@ -134,6 +136,7 @@ export class Engine implements EngineDoor {
     this.#journal.onCommitted(upTo => {
       if (this.#state === 'failed') return
       this.broker.committed = upTo
+      this.tally.committed(upTo)
       this.#gate.open(upTo)
     })
     this.#journal.onFailed(reason => this.fail(reason))
@@ -189,7 +192,8 @@ export class Engine implements EngineDoor {
     this.#turn += 1
     const turn = new Turn(this.#turn)
     this.bodies.decided = turn.facts
-    const result = command(turn, this.clock.now())
+    const now = this.clock.now()
+    const result = command(turn, now)
     // What is settled as it is sent is out of the journal's reach once the facts are appended, and not yet within it if
     // this very turn brought it.
     for (const effect of turn.effects) {
@@ -200,8 +204,10 @@ export class Engine implements EngineDoor {
     this.bodies.decided = []
     if (turn.facts.length > 0) {
       this.#appended = turn.number
+      this.tally.decided(turn.number, now, turn.facts)
       this.#journal.append(turn.number, turn.facts)
     }
+    this.tally.performs(turn.effects)
     for (const effect of turn.effects) this.#gate.pass(effect.rests, effect)
     this.#alarm.set(this.broker.nextDeadline)
     return result

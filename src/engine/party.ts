@@ -94,9 +94,12 @@ export class Party {
 
   publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void, kept?: () => void): void {
     const answers = this.refusal() ?? this.#publishing.publish(command)
+    if (Array.isArray(answers)) this.#engine.tally.answered(answers)
     if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
-    else if (isRefusal(answers)) this.soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
-    else if (command.confirm === 'none') this.soon(() => answered(answers.filter(answer => 'refusal' in answer)))
+    else if (isRefusal(answers)) {
+      this.#engine.tally.refuse(answers.code, command.count)
+      this.soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
+    } else if (command.confirm === 'none') this.soon(() => answered(answers.filter(answer => 'refusal' in answer)))
     else if (command.confirm === 'accepted' && answers.every(isEarly)) this.soon(() => answered(answers))
     else this.answer(() => answered(answers))
     if (kept !== undefined) this.answer(kept)
@@ -107,10 +110,12 @@ export class Party {
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
   ): void {
     const answers = this.refusal() ?? this.#publishing.publishAtomic(parts)
+    if (Array.isArray(answers)) for (const part of answers) this.#engine.tally.answered(part)
     if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
-    else if (isRefusal(answers))
+    else if (isRefusal(answers)) {
+      for (const { count } of parts) this.#engine.tally.refuse(answers.code, count)
       this.soon(() => answered(parts.map(({ count }) => [{ index: 0, count, refusal: answers }])))
-    else this.answer(() => answered(answers))
+    } else this.answer(() => answered(answers))
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -412,6 +412,8 @@ export interface Peer {
   ): { cancel(): void }
   /** Until it is cancelled or the queue is gone. Copies need the right to browse. */
   follow(command: FollowCommand, follower: Follower): Followed | Refusal
+  /** Why it may not administer the server as a whole, if it may not. */
+  mayAdminister(): Refusal | undefined
   /** All parties of the server. Only for who may administer all of it. */
   connections(): readonly ConnectionView[] | Refusal
   /** Ends a party: all it held returns at once. Only for who may administer all of the server. */

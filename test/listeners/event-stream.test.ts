@@ -127,6 +127,20 @@ test('R9: a reader too slow for what must not be missed is cut, so that it comes
   await until(isClosed)
 })
 
+test('R9: where all readers together have a limit, a stream is full at its share, and tells what waits for it', async () => {
+  const told: number[] = []
+  let share = 64 * 1024
+  const { stream, reader } = await open({ waits: bytes => told.push(bytes), share: () => share })
+  reader.pause()
+  await fill(stream)
+  expect(stream.bufferedBytes).toBeLessThan(64 * 1024 + 2 * 1024)
+  expect(told.at(-1)).toBe(stream.bufferedBytes)
+  share = 128 * 1024
+  expect(stream.offer({ data: KILOBYTE })).toBe(true)
+  reader.resume()
+  await until(() => told.at(-1) === 0)
+})
+
 test('a state that changes often is told at most once in a while, and its last change always', async () => {
   const { stream, text } = await open()
   let state = 0

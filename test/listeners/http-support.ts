@@ -219,6 +219,7 @@ class FakePeer implements Peer {
   follow(): never {
     throw new Error('what is followed is tested with the engine')
   }
+  mayAdminister(): undefined {}
   connections(): readonly ConnectionView[] {
     return []
   }

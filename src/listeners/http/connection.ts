@@ -5,6 +5,7 @@ import type { SendBuffers } from '../../net/send-buffers.ts'
 import type { StreamCount } from './event-stream.ts'
 import { unauthenticated } from './login.ts'
 import { Problem } from './problem.ts'
+import type { Reporting } from './server-routes.ts'
 import type { TokenDesk } from './tokens.ts'
 import type { Wire } from './wire.ts'
 
@@ -34,6 +35,8 @@ export interface Shared {
   readonly pullsMax: number
   readonly rates: PublishRates | undefined
   readonly sendBuffers: SendBuffers
+  /** Absent: nothing is measured. */
+  readonly reporting: Reporting | undefined
   /** Of event streams. */
   readonly heartbeatMs: number
   readonly streams: StreamCount

@@ -1,6 +1,6 @@
 import type { ConnectionView } from '../../engine/peer.ts'
 import type { Exchange, Reply } from './exchange.ts'
-import { accepted, badRequest, isRefusal, Problem } from './problem.ts'
+import { accepted, badRequest, Problem } from './problem.ts'
 import type { Route } from './routes.ts'
 
 /* Who is connected, by whatever protocol. */
@@ -33,15 +33,12 @@ function disconnect({ connection, path, query }: Exchange): Reply {
   if (!Number.isSafeInteger(id)) throw badRequest('a connection has a number from 1', { parameter: 'connection' })
   query.end()
   const { peer } = connection
+  const isOwn = id === peer.id
   // Its own goes when it has the answer.
-  const answer = id === peer.id ? isAllowed(peer.connections()) : peer.disconnect(id)
-  if (answer === 'done') return { status: 204, ...(id === peer.id ? { headers: { connection: 'close' } } : {}) }
+  const answer = isOwn ? (peer.mayAdminister() ?? 'done') : peer.disconnect(id)
+  if (answer === 'done') return { status: 204, ...(isOwn ? { headers: { connection: 'close' } } : {}) }
   if (answer !== 'unknown') throw Problem.of(answer)
   throw new Problem('no-such-connection', `there is no connection ${id}`, { connection: id })
-}
-
-function isAllowed(answer: ReturnType<Exchange['connection']['peer']['connections']>) {
-  return isRefusal(answer) ? answer : 'done'
 }
 
 function showConnection(view: ConnectionView): object {

@@ -18,6 +18,10 @@ export interface StreamTerms {
   readonly bufferMax?: number
   /** How long a client should wait before it connects again; default 2 s. */
   readonly retryMs?: number
+  /** Told how many bytes wait for the reader, whenever that changes. */
+  readonly waits?: (bytes: number) => void
+  /** Bytes that may wait for any one reader now, where all together have a limit. */
+  readonly share?: () => number
 }
 
 /** Streams open at once, over all connections: each holds a socket and a buffer. */
@@ -40,7 +44,7 @@ const RETRY_MS = 2_000
  */
 export class EventStream {
   readonly #response: ServerResponse
-  readonly #bufferMax: number
+  readonly #terms: StreamTerms
   readonly #heartbeat: NodeJS.Timeout
   readonly #ended: (() => void)[] = []
   readonly #drained: (() => void)[] = []
@@ -49,17 +53,18 @@ export class EventStream {
   /** @param response its head has been written; it is the stream's from now on */
   constructor(response: ServerResponse, terms: StreamTerms = {}) {
     this.#response = response
-    this.#bufferMax = terms.bufferMax ?? BUFFER_MAX
+    this.#terms = terms
     const heartbeatMs = terms.heartbeatMs ?? HEARTBEAT_MS
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs)
     this.#heartbeat.unref()
     // Node begins anew with each byte that the socket takes.
     response.setTimeout(2 * heartbeatMs, () => this.cut())
     response.on('drain', () => {
+      terms.waits?.(this.bufferedBytes)
       if (!this.isFull) for (const drained of this.#drained) drained()
     })
     response.once('close', () => this.#close())
-    response.write(`retry: ${terms.retryMs ?? RETRY_MS}\n\n`)
+    this.#write(`retry: ${terms.retryMs ?? RETRY_MS}\n\n`)
   }
 
   get isOpen(): boolean {
@@ -72,20 +77,21 @@ export class EventStream {
   }
 
   get isFull(): boolean {
-    return this.bufferedBytes >= this.#bufferMax
+    const { bufferMax = BUFFER_MAX, share } = this.#terms
+    return this.bufferedBytes >= Math.min(bufferMax, share?.() ?? bufferMax)
   }
 
   /** For events that must not be missed. A reader that is too slow for them is cut. */
   send(event: StreamEvent): void {
     if (!this.isOpen) return
     if (this.isFull) this.cut()
-    else this.#response.write(eventText(event))
+    else this.#write(eventText(event))
   }
 
   /** For events that may be missed. @returns whether it was taken */
   offer(event: StreamEvent): boolean {
     if (!this.isOpen || this.isFull) return false
-    this.#response.write(eventText(event))
+    this.#write(eventText(event))
     return true
   }
 
@@ -104,7 +110,7 @@ export class EventStream {
   end(last?: StreamEvent): void {
     if (!this.#isOpen) return
     // Also to a reader that is behind: it is the last one, and what it waited for.
-    if (last !== undefined) this.#response.write(eventText(last))
+    if (last !== undefined) this.#write(eventText(last))
     this.#response.end()
     this.#close()
     // A reader that does not read would keep the socket for ever.
@@ -120,7 +126,12 @@ export class EventStream {
   }
 
   #beat(): void {
-    if (this.bufferedBytes === 0) this.#response.write(':\n\n')
+    if (this.bufferedBytes === 0) this.#write(':\n\n')
+  }
+
+  #write(text: string): void {
+    this.#response.write(text)
+    this.#terms.waits?.(this.bufferedBytes)
   }
 
   #close(): void {

@@ -77,7 +77,13 @@ async function sendStream({ connection, response }: Exchange, begin: NonNullable
   const { shared } = connection
   if (response.destroyed) return
   response.writeHead(200, { ...EVENT_STREAM, connection: 'close' })
-  const stream = new EventStream(response, { heartbeatMs: shared.heartbeatMs })
+  const { sendBuffers } = shared
+  const buffered = sendBuffers.join(() => response.destroy())
+  const stream = new EventStream(response, {
+    heartbeatMs: shared.heartbeatMs,
+    waits: bytes => buffered.set(bytes),
+    share: () => sendBuffers.share,
+  })
   connection.wire.isAnswering = true
   shared.streams.open += 1
   const forget = connection.onEnded(why => stream.end(why && { event: 'end', data: JSON.stringify(why) }))
@@ -86,6 +92,7 @@ async function sendStream({ connection, response }: Exchange, begin: NonNullable
     begin(stream)
   })
   forget()
+  buffered.leave()
   shared.streams.open -= 1
   connection.wire.isAnswering = false
 }

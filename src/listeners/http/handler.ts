@@ -12,6 +12,7 @@ import { type LoginRules, principalOf } from './login.ts'
 import { Parameters } from './parameters.ts'
 import { badRequest, Problem, problemReply } from './problem.ts'
 import { pathValues, type Route, routesOf } from './routes.ts'
+import type { Reporting } from './server-routes.ts'
 import type { TokenDesk } from './tokens.ts'
 import { Wire } from './wire.ts'
 
@@ -40,6 +41,8 @@ export interface HandlerOptions extends LoginRules {
   readonly rates?: PublishRates
   /** What waits to be sent, by all connections of the server. */
   readonly sendBuffers?: SendBuffers
+  /** Who knows how the server is. */
+  readonly reporting?: Reporting
   /** How often an event stream shows that it lives; default 15 s. */
   readonly heartbeatMs?: number
   /** Most event streams at once; default 1,000. */
@@ -58,11 +61,12 @@ export interface HttpHandler {
 
 /** Everything of HTTP but the sockets: a request goes in, its answer comes out. */
 export function httpHandler(engine: Engine, options: HandlerOptions): HttpHandler {
-  const { version, tokens, silenceMs = SILENCE_MS_DEFAULT, heartbeatMs = HEARTBEAT_MS } = options
+  const { version, tokens, reporting, silenceMs = SILENCE_MS_DEFAULT, heartbeatMs = HEARTBEAT_MS } = options
   const shared: Shared = {
     engine,
     version,
     tokens,
+    reporting,
     silenceMs,
     heartbeatMs,
     streams: { open: 0, max: options.streamsMax ?? STREAMS_MAX_DEFAULT },

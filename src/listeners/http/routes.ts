@@ -6,9 +6,9 @@ import { DELIVERY_ROUTES } from './deliveries.ts'
 import { EVENT_ROUTES } from './events.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { FILTER_ROUTES } from './filters.ts'
-import { HEALTH_ROUTES } from './health.ts'
 import { MESSAGE_ROUTES } from './messages.ts'
 import { QUEUE_ROUTES } from './queues.ts'
+import { SERVER_ROUTES } from './server-routes.ts'
 import { TOKEN_ROUTES } from './tokens.ts'
 
 /** One thing that can be asked for. Throws a Problem for every answer that is no success. */
@@ -25,7 +25,7 @@ export interface Route {
 }
 
 export const ROUTES: readonly Route[] = [
-  ...HEALTH_ROUTES,
+  ...SERVER_ROUTES,
   ...QUEUE_ROUTES,
   ...MESSAGE_ROUTES,
   ...CONTENT_ROUTES,
