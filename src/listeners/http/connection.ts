@@ -35,6 +35,8 @@ export interface Shared {
   readonly pullsMax: number
   readonly rates: PublishRates | undefined
   readonly sendBuffers: SendBuffers
+  /** All routes, as OpenAPI. */
+  readonly description: () => object
   /** Absent: nothing is measured. */
   readonly reporting: Reporting | undefined
   /** Of event streams. */

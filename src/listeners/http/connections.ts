@@ -2,6 +2,7 @@ import type { ConnectionView } from '../../engine/peer.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { accepted, badRequest, Problem } from './problem.ts'
 import type { Route } from './routes.ts'
+import { json, listOf, NOTHING, object, ref } from './schema.ts'
 
 /* Who is connected, by whatever protocol. */
 
@@ -11,6 +12,8 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     path: '/v1/connections',
     summary: 'List the connections of clients, native ones and those of HTTP',
     statuses: [200, 400],
+    right: 'server',
+    answers: { 200: json(object({ connections: listOf(ref('Connection')) })) },
     handle: list,
   },
   {
@@ -18,6 +21,8 @@ export const CONNECTION_ROUTES: readonly Route[] = [
     path: '/v1/connections/{connection}',
     summary: 'Cut a connection: what it holds returns at once, and an SDK client connects again',
     statuses: [204, 400, 404],
+    right: 'server',
+    answers: { 204: NOTHING },
     handle: disconnect,
   },
 ]

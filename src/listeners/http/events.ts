@@ -1,11 +1,11 @@
 import { MessageCursor } from '@sluice/protocol'
 import type { BarrierRecord, BatchNumber, DeliveryCopy, FollowCommand, Peer, Refusal } from '../../engine/peer.ts'
-import type { EventStream } from './event-stream.ts'
-import { paced, type StreamEvent } from './event-stream.ts'
+import { type EventStream, paced, type StreamEvent } from './event-stream.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { showMessage } from './message-json.ts'
 import { accepted, badRequest, isRefusal, Problem } from './problem.ts'
 import type { Route } from './routes.ts'
+import { BOOLEAN, type Content, header, NOTHING, type Parameter, query, TEXT } from './schema.ts'
 import { showBarrier, showRecord } from './views.ts'
 
 /** Barriers that wait for a reader who is behind; one that is further behind is cut, and comes back for them. */
@@ -17,12 +17,22 @@ const DROPPED_EVERY_MS = 1_000
 /** Progress is told at most four times a second. */
 const PROGRESS_EVERY_MS = 250
 
+const EVENTS: Content = { 'text/event-stream': TEXT }
+const LAST_EVENT: Parameter = header(
+  'Last-Event-ID',
+  { type: 'integer', minimum: -1 },
+  'Batch number of the last barrier heard of',
+)
+
 export const EVENT_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/queues/{queue}/events',
     summary: 'Released barriers as they come, with watch=true also copies of what is delivered; takes no lease',
     statuses: [200, 400, 404, 429],
+    right: ['consume', 'browse', 'barrier', 'admin'],
+    parameters: [query('watch', BOOLEAN, 'Also copies of what is delivered; needs `browse`'), LAST_EVENT],
+    answers: { 200: EVENTS },
     handle: queueEvents,
   },
   {
@@ -30,6 +40,9 @@ export const EVENT_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/barriers/{barrier}/events',
     summary: 'Progress of a barrier until it is released; also of one that nobody has published yet',
     statuses: [200, 204, 400, 404, 429],
+    right: ['consume', 'browse', 'barrier', 'admin'],
+    parameters: [LAST_EVENT],
+    answers: { 200: EVENTS, 204: NOTHING },
     handle: barrierEvents,
   },
 ]
@@ -61,8 +74,8 @@ function follow(stream: EventStream, peer: Peer, command: FollowCommand): void {
   stream.onEnd(() => followed.cancel())
   const { lastBatch, barriersMissed, records } = followed
   // Whoever hears of no barrier knows then too from where to ask the next time.
-  if (command.after === undefined) stream.send({ id: lastBatch, event: 'position', data: json({ batch: lastBatch }) })
-  if (barriersMissed > 0) stream.send({ event: 'missed', data: json({ barriers_missed: barriersMissed }) })
+  if (command.after === undefined) stream.send({ id: lastBatch, event: 'position', data: text({ batch: lastBatch }) })
+  if (barriersMissed > 0) stream.send({ event: 'missed', data: text({ barriers_missed: barriersMissed }) })
   for (const record of records) feed.barrier(record)
 }
 
@@ -79,7 +92,7 @@ class Feed {
     this.#tellDropped = paced(stream, DROPPED_EVERY_MS, () => {
       const count = this.#dropped
       this.#dropped = 0
-      return count === 0 ? undefined : { event: 'dropped', data: json({ count }) }
+      return count === 0 ? undefined : { event: 'dropped', data: text({ count }) }
     })
     stream.onDrained(() => this.#pump())
   }
@@ -108,7 +121,7 @@ class Feed {
     let sent = 0
     for (const record of this.#backlog) {
       if (this.#stream.isFull) break
-      this.#stream.send({ id: record.batch, event: 'barrier', data: json(showRecord(record)) })
+      this.#stream.send({ id: record.batch, event: 'barrier', data: text(showRecord(record)) })
       sent += 1
     }
     this.#backlog.splice(0, sent)
@@ -119,8 +132,8 @@ function copyEvent(copy: DeliveryCopy, sequence: number, cursor: MessageCursor):
   const bodyBytes = cursor.bodyEnd - cursor.bodyStart
   const { batch, attempt, redelivered, peer } = copy
   const place = { sequence, batch, attempt, redelivered, consumer: peer }
-  if (bodyBytes > COPY_BYTES_MAX) return { event: 'message', data: json({ ...place, body_bytes: bodyBytes }) }
-  return { event: 'message', data: json({ ...place, ...showMessage(cursor.properties(), cursor.body()) }) }
+  if (bodyBytes > COPY_BYTES_MAX) return { event: 'message', data: text({ ...place, body_bytes: bodyBytes }) }
+  return { event: 'message', data: text({ ...place, ...showMessage(cursor.properties(), cursor.body()) }) }
 }
 
 function barrierEvents({ connection, path, query, request }: Exchange): Reply {
@@ -140,14 +153,14 @@ function tellProgress(stream: EventStream, peer: Peer, queue: string, barrier: s
   const tell = (): void => {
     const view = peer.barrier(queue, barrier)
     if (isRefusal(view) || view.state === 'released' || stream.isFull) return
-    const now = json(showBarrier(view))
+    const now = text(showBarrier(view))
     if (now !== before) stream.offer({ event: 'progress', data: now })
     before = now
   }
   const timer = setInterval(tell, PROGRESS_EVERY_MS)
   const wait = peer.waitForBarrier(queue, barrier, undefined, (answer: BarrierRecord | Refusal) => {
     if (isRefusal(answer)) stream.end(endEvent(answer))
-    else stream.end({ id: answer.batch, event: 'released', data: json({ state: 'released', ...showRecord(answer) }) })
+    else stream.end({ id: answer.batch, event: 'released', data: text({ state: 'released', ...showRecord(answer) }) })
   })
   stream.onEnd(() => {
     clearInterval(timer)
@@ -164,9 +177,9 @@ function lastEventId(given: string | string[] | undefined): BatchNumber | undefi
 }
 
 function endEvent({ code, detail }: Refusal): StreamEvent {
-  return { event: 'end', data: json({ code, detail }) }
+  return { event: 'end', data: text({ code, detail }) }
 }
 
-function json(value: object): string {
+function text(value: object): string {
   return JSON.stringify(value)
 }

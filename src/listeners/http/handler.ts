@@ -9,9 +9,10 @@ import { type Connection, HungUp, type Shared } from './connection.ts'
 import { checkRoom, HEARTBEAT_MS } from './event-stream.ts'
 import { type Exchange, type Reply, send } from './exchange.ts'
 import { type LoginRules, principalOf } from './login.ts'
+import { openApi } from './openapi.ts'
 import { Parameters } from './parameters.ts'
 import { badRequest, Problem, problemReply } from './problem.ts'
-import { pathValues, type Route, routesOf } from './routes.ts'
+import { pathValues, ROUTES, type Route, routesOf } from './routes.ts'
 import type { Reporting } from './server-routes.ts'
 import type { TokenDesk } from './tokens.ts'
 import { Wire } from './wire.ts'
@@ -62,10 +63,15 @@ export interface HttpHandler {
 /** Everything of HTTP but the sockets: a request goes in, its answer comes out. */
 export function httpHandler(engine: Engine, options: HandlerOptions): HttpHandler {
   const { version, tokens, reporting, silenceMs = SILENCE_MS_DEFAULT, heartbeatMs = HEARTBEAT_MS } = options
+  let description: object | undefined
   const shared: Shared = {
     engine,
     version,
     tokens,
+    description: () => {
+      description ??= openApi(ROUTES, version)
+      return description
+    },
     reporting,
     silenceMs,
     heartbeatMs,
@@ -127,7 +133,7 @@ async function respond(
     checkSource(request, options.hosts)
     if (nowhere.connection.shared.isClosing) throw Problem.of(SHUTTING_DOWN)
     const { route, path, query } = findRoute(request)
-    const principal = route.isOpen === true ? undefined : principalOf(request, wire, options)
+    const principal = route.right === 'none' ? undefined : principalOf(request, wire, options)
     exchange = { ...nowhere, connection: inUse(wire.connection(principal), response), path, query }
     reply = await route.handle(exchange)
     if (reply.stream !== undefined) checkRoom(exchange.connection.shared.streams)

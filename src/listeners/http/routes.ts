@@ -8,8 +8,11 @@ import type { Exchange, Reply } from './exchange.ts'
 import { FILTER_ROUTES } from './filters.ts'
 import { MESSAGE_ROUTES } from './messages.ts'
 import { QUEUE_ROUTES } from './queues.ts'
+import type { Content, Parameter } from './schema.ts'
 import { SERVER_ROUTES } from './server-routes.ts'
 import { TOKEN_ROUTES } from './tokens.ts'
+
+type Right = 'publish' | 'consume' | 'browse' | 'barrier' | 'admin'
 
 /** One thing that can be asked for. Throws a Problem for every answer that is no success. */
 export interface Route {
@@ -19,8 +22,14 @@ export interface Route {
   readonly summary: string
   /** All that it answers beside what any request can meet: 401, 403, 421 and 503 before it is looked at, 500. */
   readonly statuses: readonly number[]
-  /** For everybody, also without a token. */
-  readonly isOpen?: true
+  /** What it takes: nothing, any token, `admin` on `*`, or one of these rights on the queue. */
+  readonly right: 'none' | 'token' | 'server' | readonly Right[]
+  /** All that the query may hold, and headers that mean something. */
+  readonly parameters?: readonly Parameter[]
+  /** What the request brings; absent: nothing. */
+  readonly body?: Content
+  /** What its successes hold; everything else is a problem. */
+  readonly answers: Readonly<Record<number, Content>>
   readonly handle: (exchange: Exchange) => Promise<Reply> | Reply
 }
 

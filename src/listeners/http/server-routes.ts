@@ -2,6 +2,7 @@ import { PROTOCOL_VERSION } from '@sluice/protocol'
 import type { Exchange, Reply } from './exchange.ts'
 import { Problem } from './problem.ts'
 import type { Route } from './routes.ts'
+import { json, object, oneOf, ref, TEXT } from './schema.ts'
 
 /* How the server is: for machines that start and watch it, and for those who run it. */
 
@@ -13,13 +14,22 @@ export interface Reporting {
 }
 
 export const SERVER_ROUTES: readonly Route[] = [
-  { method: 'GET', path: '/livez', summary: 'The process answers', statuses: [200, 400], isOpen: true, handle: livez },
+  {
+    method: 'GET',
+    path: '/livez',
+    summary: 'The process answers',
+    statuses: [200, 400],
+    right: 'none',
+    answers: { 200: json(object({ status: oneOf('live') })) },
+    handle: livez,
+  },
   {
     method: 'GET',
     path: '/readyz',
     summary: 'The server serves, or why not',
     statuses: [200, 400, 503],
-    isOpen: true,
+    right: 'none',
+    answers: { 200: json(object({ status: oneOf('ready') })) },
     handle: readyz,
   },
   {
@@ -27,9 +37,28 @@ export const SERVER_ROUTES: readonly Route[] = [
     path: '/metrics',
     summary: 'What the server counts, in the text format of Prometheus',
     statuses: [200, 400, 404],
+    right: 'server',
+    answers: { 200: { 'text/plain': TEXT } },
     handle: metrics,
   },
-  { method: 'GET', path: '/v1/server', summary: 'Facts about the server', statuses: [200, 400], handle: server },
+  {
+    method: 'GET',
+    path: '/v1/server',
+    summary: 'Facts about the server; with admin on * also how it is',
+    statuses: [200, 400],
+    right: 'token',
+    answers: { 200: json(ref('Server')) },
+    handle: server,
+  },
+  {
+    method: 'GET',
+    path: '/v1/openapi.json',
+    summary: 'All this, as OpenAPI 3.1',
+    statuses: [200, 400],
+    right: 'token',
+    answers: { 200: json({ type: 'object', additionalProperties: true }) },
+    handle: description,
+  },
 ]
 
 function livez({ query }: Exchange): Reply {
@@ -76,4 +105,9 @@ async function server({ connection, query }: Exchange): Promise<Reply> {
       ...(isOperator ? await reporting?.facts() : {}),
     },
   }
+}
+
+function description({ connection, query }: Exchange): Reply {
+  query.end()
+  return { status: 200, json: connection.shared.description() }
 }
