@@ -4,9 +4,11 @@ import { Engine } from '../../src/engine/engine.ts'
 import { Pressure } from '../../src/engine/pressure.ts'
 import type { Permission, Principal } from '../../src/engine/principal.ts'
 import { memoryJournal } from '../../src/journal/memory.ts'
+import { Connection, type Shared } from '../../src/listeners/http/connection.ts'
 import type { HttpOptions } from '../../src/listeners/http/listener.ts'
+import type { Wire } from '../../src/listeners/http/wire.ts'
 import { openEvents } from './event-source.ts'
-import { type Http, startHttp, startWithEngine, until } from './http-support.ts'
+import { FakeEngine, type Http, startHttp, startWithEngine, until } from './http-support.ts'
 
 /*
  * Streams of a queue and of a barrier: what comes, what is missed and made up for, and that looking on changes nothing.
@@ -287,6 +289,23 @@ test('a stream ends when its token is revoked, and says so', async () => {
   expect((await events.next('end')).data).toEqual({ code: 'unauthenticated', detail: 'the token was revoked' })
   await progress.next('end')
   await until(() => events.isEnded() && progress.isEnded())
+})
+
+test('an answer that does not end by itself ends with its peer, also if it has asked nothing of the engine', () => {
+  const engine = new FakeEngine()
+  const shared = { engine } as unknown as Shared
+  const wire = { name: 'test', cut() {} } as unknown as Wire
+  const connection = new Connection({ shared, wire, principal: principal('reader', {}) })
+  const heard: unknown[] = []
+  connection.onEnded(why => heard.push(why))
+  const forget = connection.onEnded(() => heard.push('forgotten'))
+  forget()
+  expect(engine.outboxes).toEqual([connection])
+  const why = { code: 'unauthenticated', detail: 'the token was revoked' } as const
+  connection.closed(why)
+  expect(heard).toEqual([why])
+  connection.onEnded(late => heard.push(late))
+  expect(heard).toEqual([why, why])
 })
 
 test('P1, B9: a barrier is told when its release is on disk, also to whoever comes between', async () => {

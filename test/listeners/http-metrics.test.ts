@@ -175,12 +175,14 @@ test('what happens to messages is counted: confirmed, refused, delivered, redeli
   await settle('rejects', deliveries.slice(2, 4))
   await server.call('POST', '/v1/queues/Q/dead/requeue?filter=%2Fn%20%3D%202')
   await server.call('DELETE', '/v1/queues/Q/messages')
+  await server.call('POST', '/v1/queues/none/messages', '1\n2\n3\n', ndjson)
   await server.call('POST', '/v1/queues/Q/barriers?name=eof', '{}')
   const { samples } = await metricsOnce(server, now => now.get('sluice_barriers_released_total{outcome="clean"}') === 0)
   const counted = [...samples].filter(([name]) => /^sluice_(?:messages|leases|barriers)_/.test(name))
   expect(Object.fromEntries(counted)).toEqual({
     sluice_messages_confirmed_total: 5,
     'sluice_messages_refused_total{reason="queue_full"}': 2,
+    'sluice_messages_refused_total{reason="no_such_queue"}': 3,
     sluice_messages_delivered_total: 6,
     sluice_messages_redelivered_total: 1,
     'sluice_messages_settled_total{reason="acked"}': 2,
@@ -196,6 +198,15 @@ test('what happens to messages is counted: confirmed, refused, delivered, redeli
     'sluice_barriers_released_total{outcome="cancelled"}': 0,
     'sluice_barriers_released_total{outcome="failed"}': 0,
   })
+})
+
+test('leases that run out are counted', async () => {
+  const server = await start()
+  await server.call('PUT', '/v1/queues/Q')
+  await server.call('POST', '/v1/queues/Q/messages', 'a')
+  await server.call('POST', '/v1/queues/Q/messages', 'b')
+  await server.call('POST', '/v1/queues/Q/deliveries?max=2&lease=1ms')
+  await metricsOnce(server, now => now.get('sluice_leases_lost_total') === 2)
 })
 
 test('a queue shows its depth by state, and how long its barrier has waited and been held', async () => {

@@ -58,7 +58,9 @@ export class EventStream {
     this.#heartbeat = setInterval(() => this.#beat(), heartbeatMs)
     this.#heartbeat.unref()
     // Node begins anew with each byte that the socket takes.
-    response.setTimeout(2 * heartbeatMs, () => this.cut())
+    response.setTimeout(2 * heartbeatMs, () => {
+      if (this.bufferedBytes > 0) this.cut()
+    })
     response.on('drain', () => {
       terms.waits?.(this.bufferedBytes)
       if (!this.isFull) for (const drained of this.#drained) drained()
