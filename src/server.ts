@@ -1,5 +1,5 @@
 import { readFileSync, writeSync } from 'node:fs'
-import { stat, statfs } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { FRAME_MESSAGES_MAX } from '@sluice/protocol'
 import { Access } from './access/access.ts'
@@ -11,6 +11,7 @@ import { applyQueues } from './config/queues.ts'
 import { type Clock, realClock, virtualClock } from './engine/clock.ts'
 import { Engine } from './engine/engine.ts'
 import { type DiskSpace, Pressure } from './engine/pressure.ts'
+import { CommitFigures } from './journal/commit-figures.ts'
 import type { Journal, JournalFailure } from './journal/journal.ts'
 import { openLmdbJournal } from './journal/lmdb/lmdb-journal.ts'
 import { memoryJournal } from './journal/memory.ts'
@@ -21,8 +22,10 @@ import { clientName } from './net/client-name.ts'
 import { Entrance, type EntranceRules } from './net/entrance.ts'
 import { PublishRates } from './net/publish-rate.ts'
 import { SendBuffers } from './net/send-buffers.ts'
+import { spaceOf } from './observe/folder.ts'
 import { jsonLog, type Log, silentLog } from './observe/log.ts'
 import { sparingly } from './observe/sparing.ts'
+import { Reporting } from './reporting.ts'
 
 export type { ServerConfig } from './config/config.ts'
 
@@ -63,12 +66,13 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     log.warn('unauthenticated-network', { listen: config.listen.host })
   // Before anything is opened: what is wrong with them needs no data folder to be told.
   const certificates = certificatesOf(config, log)
+  const figures = new CommitFigures()
   const journal: Journal = config.memory
-    ? memoryJournal({ memoryMax: config.memoryMax })
-    : await openLmdbJournal({ folder: config.data, memoryMax: config.memoryMax })
+    ? memoryJournal({ memoryMax: config.memoryMax, figures })
+    : await openLmdbJournal({ folder: config.data, memoryMax: config.memoryMax, figures })
   const pressure = new Pressure(
     clock,
-    config.memory ? undefined : () => spaceOf(config.data, journal),
+    config.memory ? undefined : () => roomOf(config.data, journal),
     config.diskFreeMin,
   )
   pressure.onChange((on, reason) => log.warn(on ? 'publishing-stopped' : 'publishing-resumed', { reason }))
@@ -86,6 +90,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     onFatal: parts.onFatal ?? endProcess,
   })
   let access: Access | undefined
+  let reporting: Reporting | undefined
   let forgetAdmin = () => {}
   try {
     await engine.open()
@@ -102,8 +107,17 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
       log.info('queue-updated', { queue, changed: JSON.stringify(changed), place }),
     )
     const version = packageVersion()
-    const sendBuffers = new SendBuffers(config.sendBuffersMax ?? Math.max(SEND_BUFFERS_MIN, 4 * config.messageMax))
+    const sendBuffers = new SendBuffers(sendBuffersMaxOf(config))
     const rate = config.publishRate
+    reporting = new Reporting({
+      engine,
+      journal,
+      commits: figures,
+      version,
+      folder: config.memory ? undefined : config.data,
+      queuesMax: config.metricsQueuesMax,
+      limits: limitsOf(config),
+    })
     const http = createHttpServer(engine, {
       version,
       tokens: new TokenDesk({ access, log, isOpen: !isAsking }),
@@ -119,6 +133,8 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
       ),
       ...(certificates === undefined ? {} : { certificates }),
       ...(rate === undefined ? {} : { rates: new PublishRates(rate) }),
+      reporting,
+      streamsMax: config.streamsMax,
       onBug: error => log.error('bug', { stack: error instanceof Error ? error.stack : String(error) }),
       ...(config.hosts === undefined ? {} : { hosts: config.hosts }),
     })
@@ -141,6 +157,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
       async close() {
         log.info('closing')
         pressure.stop()
+        reporting?.stop()
         access?.close()
         certificates?.stop()
         await Promise.all([native.close(), http.close()])
@@ -151,6 +168,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     }
   } catch (error) {
     pressure.stop()
+    reporting?.stop()
     access?.close()
     forgetAdmin()
     certificates?.stop()
@@ -159,10 +177,32 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
   }
 }
 
+/** Limits of the server as a whole, by the names of their settings; sizes in bytes, times in ms. */
+function limitsOf(config: ServerConfig): Readonly<Record<string, number>> {
+  return {
+    message_max: config.messageMax,
+    frame_messages_max: FRAME_MESSAGES_MAX,
+    memory_max: config.memoryMax,
+    ...(config.diskFreeMin !== undefined && { disk_free_min: config.diskFreeMin }),
+    connections_max: config.connectionsMax,
+    streams_max: config.streamsMax,
+    connections_per_address: config.connectionsPerAddress,
+    queues_max: config.queuesMax,
+    pulls_max: config.pullsMax,
+    ...(config.publishRate !== undefined && { publish_rate: config.publishRate }),
+    send_buffers_max: sendBuffersMaxOf(config),
+    heartbeat: config.heartbeatMs,
+  }
+}
+
 const EXPIRED = 'the token has expired'
 const REVOKED = 'the token was revoked'
 /** Default of `send_buffers_max`, unless messages are large. */
 const SEND_BUFFERS_MIN: number = 256 * 2 ** 20
+
+function sendBuffersMaxOf({ sendBuffersMax, messageMax }: ServerConfig): number {
+  return sendBuffersMax ?? Math.max(SEND_BUFFERS_MIN, 4 * messageMax)
+}
 
 function certificatesOf(config: ServerConfig, log: Log): Certificates | undefined {
   const { tlsCert: cert, tlsKey: key, tlsClientCa: clientCa, tlsClientCrl: clientCrl } = config
@@ -206,6 +246,8 @@ export async function startMemoryServer(options: { readonly virtualClock?: boole
     connectionsPerAddress: 1_000,
     queuesMax: 10_000,
     pullsMax: 10_000,
+    streamsMax: 1_000,
+    metricsQueuesMax: 200,
     queues: [],
   }
   const server = await startServer(config, { log: silentLog, ...(clock === undefined ? {} : { clock }) })
@@ -226,9 +268,8 @@ async function warnOfOpenFolder(folder: string, log: Log): Promise<void> {
   if ((mode & 0o002) !== 0 && process.platform !== 'win32') log.warn('data-folder-writable-by-all', { data: folder })
 }
 
-async function spaceOf(folder: string, { spareBytes }: Journal): Promise<DiskSpace> {
-  const { bavail, blocks, bsize } = await statfs(folder)
-  return { freeBytes: bavail * bsize, totalBytes: blocks * bsize, spareBytes }
+async function roomOf(folder: string, { spareBytes }: Journal): Promise<DiskSpace> {
+  return { ...(await spaceOf(folder)), spareBytes }
 }
 
 /** Memory is ahead of the disk: nothing may be answered any more, so nothing is awaited either (P2). */

@@ -35,6 +35,7 @@ export const REFUSALS = {
   'producer-taken-over': { scope: 'connection', retry: 'never' },
   'too-slow': { scope: 'connection', retry: 'later' },
   'too-many-queues': { scope: 'request', retry: 'later' },
+  disconnected: { scope: 'connection', retry: 'later' },
 } as const
 
 export type RefusalCode = keyof typeof REFUSALS

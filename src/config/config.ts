@@ -43,6 +43,10 @@ export interface ServerConfig {
   readonly publishRate?: number
   /** Most bytes that wait to be sent, for all clients; absent: the larger of 256 MiB and four times `messageMax`. */
   readonly sendBuffersMax?: number
+  /** Most event streams at once. */
+  readonly streamsMax: number
+  /** Most queues that the metrics name; the others are added up. */
+  readonly metricsQueuesMax: number
   /** In the order of the file. */
   readonly queues: readonly QueueConfig[]
 }

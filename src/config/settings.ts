@@ -44,6 +44,8 @@ export const SETTINGS: { readonly [K in keyof Settings]-?: Setting<NonNullable<S
   pullsMax: { key: 'pulls_max', parse: count, fromText: number, fallback: 10_000 },
   publishRate: { key: 'publish_rate', parse: count, fromText: number },
   sendBuffersMax: { key: 'send_buffers_max', parse: sizeIn('1MiB', '1TiB') },
+  streamsMax: { key: 'streams_max', parse: count, fromText: number, fallback: 1_000 },
+  metricsQueuesMax: { key: 'metrics_queues_max', parse: count, fromText: number, fallback: 200 },
 }
 
 /** Options of a queue, as the specification names them, beside `name`. */

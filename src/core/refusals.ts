@@ -27,6 +27,7 @@ export type RefusalCode =
   | 'producer-taken-over'
   | 'unauthenticated'
   | 'protocol-error'
+  | 'disconnected'
 
 /** A command's answer "no". `detail` is a sentence for people; the other fields say what helps. */
 export interface Refusal {

@@ -13,8 +13,12 @@ import type {
   BarrierView,
   BatchRest,
   BrowseCommand,
+  ConnectionView,
   DeadLetterChoice,
   FilterTestResult,
+  FollowCommand,
+  Followed,
+  Follower,
   Holdout,
   MessageView,
   PageCommand,
@@ -201,6 +205,14 @@ export class Door implements Peer {
     return this.#party.waitForBarrier(queue, name, timeoutMs, shown, content)
   }
 
+  follow(command: FollowCommand, follower: Follower): Followed | Refusal {
+    const barriers = this.#party.entitlement?.allowBarriers(command.queue) ?? ALL
+    const messages = command.isWatching === true ? this.#may(command.queue, 'browse') : ALL
+    if (isRefusal(barriers)) return barriers
+    if (isRefusal(messages)) return messages
+    return this.#party.follow(command, follower, { barriers: barriers.content, messages: messages.content })
+  }
+
   holdouts(
     queue: string,
     name: BarrierName,
@@ -318,6 +330,28 @@ export class Door implements Peer {
     const answer = this.#operator(queue) ?? this.#operations.extendBarrier(queue, name, deadlineMs)
     if (!isRefusal(answer)) this.#tell('extend-barrier', queue, name)
     this.#answer(answered, answer)
+  }
+
+  // ── the whole server ───────────────────────────────────────────────────────────────────────────────────────────
+
+  connections(): readonly ConnectionView[] | Refusal {
+    return this.mayAdminister() ?? [...this.#engine.parties.values()].map(({ view }) => view)
+  }
+
+  disconnect(id: number): 'done' | 'unknown' | Refusal {
+    const refusal = this.mayAdminister()
+    if (refusal !== undefined) return refusal
+    const party = this.#engine.parties.get(id)
+    if (party === undefined) return 'unknown'
+    this.#tell('disconnect', '', party.name)
+    party.end({ code: 'disconnected', detail: 'an operator has closed this connection' })
+    return 'done'
+  }
+
+  mayAdminister(): Refusal | undefined {
+    const { entitlement } = this.#party
+    if (entitlement === undefined || entitlement.principal.isAdmin) return undefined
+    return { code: 'not-allowed', detail: 'this token may not administer the server', facts: { right: 'admin' } }
   }
 
   // ── whether it may ─────────────────────────────────────────────────────────────────────────────────────────────

@@ -14,6 +14,7 @@ import type { Clock } from './clock.ts'
 import { Door } from './door.ts'
 import { type ContentFilter, NOBODY } from './entitlement.ts'
 import { compile, compileOptions, isRefusal, type QueueExpressions, Subject, TestSubject } from './expressions.ts'
+import { Follows } from './follows.ts'
 import { forwardedRecord } from './forwarded.ts'
 import { type Deed, Gate } from './gate.ts'
 import { Intake } from './intake.ts'
@@ -31,7 +32,10 @@ import type {
 } from './peer.ts'
 import type { Pressure } from './pressure.ts'
 import type { Principal } from './principal.ts'
+import { Tally } from './tally.ts'
 import { Waits } from './waits.ts'
+
+const QUEUE_DELETED: Refusal = refuse('queue-deleted', 'the queue was deleted')
 
 /** Messages that a trial of a filter looks at. */
 const FILTER_TEST_MAX = 10_000
@@ -72,6 +76,8 @@ export class Engine implements EngineDoor {
   readonly bodies: Bodies
   readonly intake: Intake
   readonly waits: Waits = new Waits()
+  readonly follows: Follows = new Follows()
+  readonly tally: Tally = new Tally()
   /** Bytes of at-most-once deliveries that wait for the commit of their removal. */
   readonly spent: Map<Effect, Uint8Array[]> = new Map()
   /** Calls back when others had their turn: long work goes on in steps. */
@@ -130,6 +136,7 @@ export class Engine implements EngineDoor {
     this.#journal.onCommitted(upTo => {
       if (this.#state === 'failed') return
       this.broker.committed = upTo
+      this.tally.committed(upTo)
       this.#gate.open(upTo)
     })
     this.#journal.onFailed(reason => this.fail(reason))
@@ -185,7 +192,8 @@ export class Engine implements EngineDoor {
     this.#turn += 1
     const turn = new Turn(this.#turn)
     this.bodies.decided = turn.facts
-    const result = command(turn, this.clock.now())
+    const now = this.clock.now()
+    const result = command(turn, now)
     // What is settled as it is sent is out of the journal's reach once the facts are appended, and not yet within it if
     // this very turn brought it.
     for (const effect of turn.effects) {
@@ -196,8 +204,10 @@ export class Engine implements EngineDoor {
     this.bodies.decided = []
     if (turn.facts.length > 0) {
       this.#appended = turn.number
+      this.tally.decided(turn.number, now, turn.facts)
       this.#journal.append(turn.number, turn.facts)
     }
+    this.tally.performs(turn.effects)
     for (const effect of turn.effects) this.#gate.pass(effect.rests, effect)
     this.#alarm.set(this.broker.nextDeadline)
     return result
@@ -227,9 +237,11 @@ export class Engine implements EngineDoor {
     switch (effect.kind) {
       case 'released':
         this.waits.released(effect.queue, effect.record)
+        this.follows.released(effect.queue, effect.record)
         break
       case 'queue-deleted':
-        this.waits.deleted(effect.queue, refuse('queue-deleted', 'the queue was deleted'))
+        this.waits.deleted(effect.queue, QUEUE_DELETED)
+        this.follows.deleted(effect.queue, QUEUE_DELETED)
         break
       default:
         this.#parties.get(effect.subscription.peer)?.carryOut(effect)
@@ -260,9 +272,9 @@ export class Engine implements EngineDoor {
     return new Door(this, party)
   }
 
-  #known({ principal, producer, name }: PeerIdentity): PeerIdentity {
-    if (principal === undefined) return { name, ...(producer && { producer }), ...this.#stranger }
-    return { name, principal, ...(producer && { producer: producerOf(principal, producer) }) }
+  #known({ principal, producer, ...shown }: PeerIdentity): PeerIdentity {
+    if (principal === undefined) return { ...shown, ...(producer && { producer }), ...this.#stranger }
+    return { ...shown, principal, ...(producer && { producer: producerOf(principal, producer) }) }
   }
 
   get #stranger(): Pick<PeerIdentity, 'principal'> {
@@ -286,6 +298,11 @@ export class Engine implements EngineDoor {
     this.#parties.delete(party.id)
     const { producer } = party.identity
     if (producer !== undefined && this.#producers.get(producer) === party) this.#producers.delete(producer)
+  }
+
+  /** All that are connected. */
+  get parties(): ReadonlyMap<number, Party> {
+    return this.#parties
   }
 
   nameOf(peer: number): string | undefined {

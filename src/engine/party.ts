@@ -1,4 +1,4 @@
-import type { BarrierRecord } from '../core/facts.ts'
+import type { BarrierRecord, Timestamp } from '../core/facts.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
@@ -10,7 +10,11 @@ import { compile, contentOf, isBarrierOf, isRefusal, predicateOf } from './expre
 import { recordWithoutCounts } from './hiding.ts'
 import type {
   BarrierName,
+  ConnectionView,
   Delivery,
+  FollowCommand,
+  Followed,
+  Follower,
   Outbox,
   PeerIdentity,
   PublishCommand,
@@ -49,6 +53,7 @@ export class Party {
   readonly #pulls: Pulls
   readonly #publishing: Publishing
   readonly #settles: Settles
+  readonly #since: Timestamp
   readonly #waits = new Set<() => void>()
   #isStalled = false
   #isClosed = false
@@ -58,6 +63,7 @@ export class Party {
     this.id = terms.id
     this.identity = terms.identity
     this.outbox = terms.outbox
+    this.#since = terms.engine.clock.now()
     const { principal, producer } = terms.identity
     this.entitlement =
       principal &&
@@ -88,9 +94,12 @@ export class Party {
 
   publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void, kept?: () => void): void {
     const answers = this.refusal() ?? this.#publishing.publish(command)
+    if (Array.isArray(answers)) this.#engine.tally.answered(answers)
     if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
-    else if (isRefusal(answers)) this.soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
-    else if (command.confirm === 'none') this.soon(() => answered(answers.filter(answer => 'refusal' in answer)))
+    else if (isRefusal(answers)) {
+      this.#engine.tally.refuse(answers.code, command.count)
+      this.soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
+    } else if (command.confirm === 'none') this.soon(() => answered(answers.filter(answer => 'refusal' in answer)))
     else if (command.confirm === 'accepted' && answers.every(isEarly)) this.soon(() => answered(answers))
     else this.answer(() => answered(answers))
     if (kept !== undefined) this.answer(kept)
@@ -101,10 +110,12 @@ export class Party {
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
   ): void {
     const answers = this.refusal() ?? this.#publishing.publishAtomic(parts)
+    if (Array.isArray(answers)) for (const part of answers) this.#engine.tally.answered(part)
     if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
-    else if (isRefusal(answers))
+    else if (isRefusal(answers)) {
+      for (const { count } of parts) this.#engine.tally.refuse(answers.code, count)
       this.soon(() => answered(parts.map(({ count }) => [{ index: 0, count, refusal: answers }])))
-    else this.answer(() => answered(answers))
+    } else this.answer(() => answered(answers))
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -223,6 +234,8 @@ export class Party {
       bytes,
       ...(effect.origin === undefined ? {} : { origin: effect.origin }),
     }
+    const { follows } = this.#engine
+    if (follows.watchers > 0) follows.delivered(effect.queue, delivery, this.name)
     if (pull !== undefined) {
       pull.deliver(delivery)
       return
@@ -329,6 +342,45 @@ export class Party {
     if (known !== undefined && 'releasedAt' in known)
       this.#engine.answerAfter(queue.barriers.releasedIn(known.sequence), () => end(known))
     return { cancel: finish }
+  }
+
+  // ── looking on ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** @param content which barriers and messages it may know of; absent: all */
+  follow(
+    command: FollowCommand,
+    follower: Follower,
+    content: { readonly barriers?: ContentFilter | undefined; readonly messages?: ContentFilter | undefined },
+  ): Followed | Refusal {
+    const queue = this.refusal() ?? this.#engine.find(command.queue)
+    if (isRefusal(queue)) return queue
+    const { barriers, messages } = content
+    const follow = { queue: queue.name, follower, barriers, messages, isWatching: command.isWatching === true }
+    const followed = this.#engine.follows.begin(queue, follow, this.#engine.broker.committed, command.after)
+    const cancel = () => {
+      this.#waits.delete(cancel)
+      followed.cancel()
+    }
+    this.#waits.add(cancel)
+    return { ...followed, cancel }
+  }
+
+  get view(): ConnectionView {
+    const { name, address, protocol = 'unknown', principal } = this.identity
+    let creditUsed = this.#pulls.creditUsed
+    for (const { subscription } of this.#subscriptions.values()) creditUsed += subscription.used
+    return {
+      id: this.id,
+      name,
+      protocol,
+      ...(address !== undefined && { address }),
+      ...(principal !== undefined && { principal: principal.name }),
+      since: this.#since,
+      subscriptions: this.#subscriptions.size,
+      pulls: this.#pulls.count,
+      creditUsed,
+      bufferedBytes: this.outbox.bufferedBytes?.() ?? 0,
+    }
   }
 
   // ── the end ────────────────────────────────────────────────────────────────────────────────────────────────────

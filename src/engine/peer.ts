@@ -142,6 +142,8 @@ export interface Outbox {
   isFull(): boolean
   /** Publishers may send (again), or must stop (R5). */
   pressure(on: boolean, reason: string): void
+  /** Not yet taken by the socket; absent: none ever. */
+  bufferedBytes?(): number
 }
 
 export interface SettleCommand {
@@ -252,6 +254,58 @@ export interface DeadLetterChoice {
   readonly batch?: BarrierName
 }
 
+/** Looks on at a queue, from outside: no subscription, no lease, and nothing waits for it. */
+export interface FollowCommand {
+  readonly queue: string
+  /** Batch number of the last barrier that was heard of, -1 of none: those released since come first. */
+  readonly after?: BatchNumber
+  /** Also copies of what is delivered. */
+  readonly isWatching?: boolean
+}
+
+/** What was delivered to somebody else. */
+export interface DeliveryCopy
+  extends Pick<Delivery, 'sequence' | 'count' | 'batch' | 'attempt' | 'redelivered' | 'bytes'> {
+  /** Name of who got it. */
+  readonly peer: string
+}
+
+/** Called as it happens; must take it at once or let it go. */
+export interface Follower {
+  /** On disk, in the order of the batches. */
+  barrier(record: BarrierRecord): void
+  copy(copy: DeliveryCopy): void
+  /** The queue is gone. */
+  ended(why: Refusal): void
+}
+
+export interface Followed {
+  /** Batch number of the barrier released last, -1 of none. */
+  readonly lastBatch: BatchNumber
+  /** Released since `after`. */
+  readonly records: readonly BarrierRecord[]
+  /** Records of barriers released since `after` that are gone. */
+  readonly barriersMissed: number
+  cancel(): void
+}
+
+/** A party as an operator sees it. */
+export interface ConnectionView {
+  readonly id: number
+  readonly name: string
+  readonly protocol: string
+  readonly address?: string
+  readonly principal?: string
+  readonly since: Timestamp
+  readonly subscriptions: number
+  /** Pulls that wait for their answer. */
+  readonly pulls: number
+  /** Deliveries that its subscriptions and waiting pulls have now. */
+  readonly creditUsed: number
+  /** Of what it is sent, not yet taken by its socket. */
+  readonly bufferedBytes: number
+}
+
 /**
  * One connected party, whatever its protocol: the listeners' door to the engine.
  *
@@ -356,6 +410,14 @@ export interface Peer {
     timeoutMs: number | undefined,
     answered: (answer: BarrierRecord | Refusal) => void,
   ): { cancel(): void }
+  /** Until it is cancelled or the queue is gone. Copies need the right to browse. */
+  follow(command: FollowCommand, follower: Follower): Followed | Refusal
+  /** Why it may not administer the server as a whole, if it may not. */
+  mayAdminister(): Refusal | undefined
+  /** All parties of the server. Only for who may administer all of it. */
+  connections(): readonly ConnectionView[] | Refusal
+  /** Ends a party: all it held returns at once. Only for who may administer all of the server. */
+  disconnect(id: number): 'done' | 'unknown' | Refusal
   /** The listener can take deliveries again after `isFull()`. */
   drained(): void
   /** Everything it held returns at once, except leases of pulls (D6). */
@@ -371,6 +433,9 @@ export interface PeerIdentity {
   readonly name: string
   /** Random id of an SDK client, 32 hex digits; a second peer with the same one ends the first (P9). */
   readonly producer?: string
+  /** Where it comes from, and by what protocol; for operators. */
+  readonly address?: string
+  readonly protocol?: string
   /** Who it is. Without one it may do everything, or nothing at all where the server wants to know who comes. */
   readonly principal?: Principal | undefined
 }

@@ -46,6 +46,17 @@ export class Pulls {
     return this.#waiting.get(subscription)
   }
 
+  /** How many wait for their answer. */
+  get count(): number {
+    return this.#waiting.size
+  }
+
+  get creditUsed(): number {
+    let used = 0
+    for (const { used: own } of this.#waiting.keys()) used += own
+    return used
+  }
+
   begin({ queue, predicate, command, answered }: Begun): { cancel(): void } {
     const { broker, clock, soon, tokens } = this.#engine
     const pull = new Pull({

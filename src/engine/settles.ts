@@ -41,6 +41,7 @@ export class Settles {
   ): void {
     const carried = this.#carried(publish ?? [])
     if (isRefusal(carried)) {
+      this.#refused(carried.code, publish)
       this.#soon(() => answered?.({ results: [], refusal: carried }))
       return
     }
@@ -54,8 +55,13 @@ export class Settles {
         carried.map(({ queue: target, incoming }): CarriedPublish => ({ queue: target, publish: { incoming, now } })),
       ),
     )
+    if (answer.refusal !== undefined) this.#refused(answer.refusal.code, publish)
     if (answered === undefined) return
     this.#answer(() => answered({ ...answer, results: answer.results.flat() }))
+  }
+
+  #refused(code: string, publish: readonly Messages[] = []): void {
+    for (const { count } of publish) this.#engine.tally.refuse(code, count)
   }
 
   #carried(publish: readonly Messages[]) {

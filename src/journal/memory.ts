@@ -1,4 +1,5 @@
 import type { Fact, QueueId, Sequence, TurnNumber } from '../core/facts.ts'
+import type { CommitFigures } from './commit-figures.ts'
 import type { Journal, JournalFailure, StoredRow } from './journal.ts'
 import { Ledger } from './table/ledger.ts'
 import { restore } from './table/restore.ts'
@@ -12,6 +13,8 @@ export interface MemoryJournalOptions {
   readonly manual?: boolean
   /** As of any journal over a table; default 10,000. */
   readonly commitRowsMax?: number
+  /** Where it is told how the commits went. */
+  readonly figures?: CommitFigures
 }
 
 /**
@@ -59,6 +62,7 @@ class JournalInMemory implements MemoryJournal {
       table,
       memoryMax: options.memoryMax ?? MEMORY_MAX,
       commitDeadlineMs: COMMIT_DEADLINE_MS,
+      ...(options.figures === undefined ? {} : { figures: options.figures }),
       ...(options.commitRowsMax === undefined ? {} : { commitRowsMax: options.commitRowsMax }),
       later: options.manual ? begin => (this.#begin = begin) : setImmediate,
     })

@@ -69,6 +69,8 @@ export const CONFIG: ServerConfig = {
   connectionsPerAddress: 1_000,
   queuesMax: 10_000,
   pullsMax: 10_000,
+  streamsMax: 1_000,
+  metricsQueuesMax: 200,
   queues: [],
 }
 

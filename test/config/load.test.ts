@@ -44,6 +44,8 @@ test('no file is needed', () => {
       connectionsPerAddress: 1_000,
       queuesMax: 10_000,
       pullsMax: 10_000,
+      streamsMax: 1_000,
+      metricsQueuesMax: 200,
       queues: [],
     },
     origins: {
@@ -69,6 +71,8 @@ test('no file is needed', () => {
       pulls_max: 'default',
       publish_rate: 'default',
       send_buffers_max: 'default',
+      streams_max: 'default',
+      metrics_queues_max: 'default',
     },
   })
 })

@@ -25,7 +25,7 @@ test('an unknown path is no route, and a known one with another method tells tho
     '/v1//queues',
     '/v1/queues/Q/messages/',
     '/V1/queues',
-    '/v1/openapi.json',
+    '/v1/openapi',
   ]) {
     expect(await http.call('GET', path), path).toMatchObject({ status: 404, json: { code: 'no-such-route' } })
   }

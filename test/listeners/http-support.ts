@@ -9,6 +9,7 @@ import type {
   BarrierView,
   BatchRest,
   BrowseCommand,
+  ConnectionView,
   DeadLetterChoice,
   Engine,
   Outbox,
@@ -215,6 +216,16 @@ class FakePeer implements Peer {
     this.#engine.waits.push({ name, timeoutMs, answer })
     return { cancel: () => this.#engine.countCancelled() }
   }
+  follow(): never {
+    throw new Error('what is followed is tested with the engine')
+  }
+  mayAdminister(): undefined {}
+  connections(): readonly ConnectionView[] {
+    return []
+  }
+  disconnect(): 'unknown' {
+    return 'unknown'
+  }
   close(): void {
     this.#engine.peersClosed += 1
   }
@@ -338,7 +349,7 @@ export async function startHttp(engine: Engine, options: Partial<HttpOptions> = 
 }
 
 /** What any request can be answered, whatever its route says. */
-const ALWAYS = [403, 421, 500]
+const ALWAYS = [401, 403, 421, 500]
 
 /** Every answer is one that its route names: what is written about the routes is taken from there. */
 function expectNamed(method: string, path: string, { status }: Answer): void {

@@ -10,13 +10,18 @@ describe('hello', () => {
     const bench = new Bench()
     bench.receive(frame('hello', HELLO))
     expect(brief(bench.frames())).toEqual(['welcome(3 3 20000 4194304 1048576 10000 test)'])
-    expect(bench.peer.identity).toEqual({ name: 'ann', producer: 'a'.repeat(32) })
+    expect(bench.peer.identity).toEqual({
+      name: 'ann',
+      producer: 'a'.repeat(32),
+      address: '127.0.0.1:5',
+      protocol: 'native',
+    })
   })
 
   test('a client without name or producer is shown by its address and cannot publish', () => {
     const bench = new Bench()
     bench.receive(frame('hello', { ...HELLO, name: '', producer: '' }), publish({}))
-    expect(bench.peer.identity).toEqual({ name: '127.0.0.1:5' })
+    expect(bench.peer.identity).toEqual({ name: '127.0.0.1:5', address: '127.0.0.1:5', protocol: 'native' })
     expect(brief(bench.frames())[1]).toBe('refused(q 1 1 not-allowed the hello named no producer null)')
     expect(bench.peer.published).toEqual([])
   })

@@ -1,3 +1,4 @@
+import type { CommitFigures } from '../commit-figures.ts'
 import type { Journal } from '../journal.ts'
 import { TableJournal } from '../table/table-journal.ts'
 import { openTable } from './lmdb-table.ts'
@@ -9,6 +10,8 @@ export interface LmdbJournalOptions {
   readonly memoryMax?: number
   /** A commit that takes longer has failed; default 10 s. */
   readonly commitDeadlineMs?: number
+  /** Where it is told how the commits went. */
+  readonly figures?: CommitFigures
 }
 
 const MEMORY_MAX = 256 * 1_024 * 1_024
@@ -25,5 +28,6 @@ export async function openLmdbJournal(options: LmdbJournalOptions): Promise<Jour
     memoryMax: options.memoryMax ?? MEMORY_MAX,
     commitDeadlineMs: options.commitDeadlineMs ?? COMMIT_DEADLINE_MS,
     later: setImmediate,
+    ...(options.figures === undefined ? {} : { figures: options.figures }),
   })
 }

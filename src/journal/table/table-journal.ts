@@ -1,4 +1,5 @@
 import type { Fact, QueueId, Sequence, TurnNumber } from '../../core/facts.ts'
+import type { CommitFigures } from '../commit-figures.ts'
 import { type Journal, JournalFailure, type StoredRow } from '../journal.ts'
 import { FORMAT_KEY, START_KEY } from './keys.ts'
 import { type Commit, Ledger } from './ledger.ts'
@@ -30,6 +31,8 @@ export interface TableJournalOptions {
   readonly later: (commit: () => void) => void
   /** Calls back after so many ms, unless it is called off; default `setTimeout`. */
   readonly after?: (ms: number, task: () => void) => () => void
+  /** Where it is told how the commits went. */
+  readonly figures?: CommitFigures
 }
 
 function afterReal(ms: number, task: () => void): () => void {
@@ -47,6 +50,7 @@ export class TableJournal implements Journal {
   readonly #deadlineMs: number
   readonly #later: (commit: () => void) => void
   readonly #rowsMax: number
+  readonly #figures: CommitFigures | undefined
   readonly #after: (ms: number, task: () => void) => () => void
   readonly #commitListeners: ((upTo: TurnNumber) => void)[] = []
   readonly #failListeners: ((reason: JournalFailure) => void)[] = []
@@ -71,6 +75,7 @@ export class TableJournal implements Journal {
     this.#ledger = new Ledger(options.table, options.memoryMax)
     this.#deadlineMs = options.commitDeadlineMs
     this.#later = options.later
+    this.#figures = options.figures
     this.#rowsMax = options.commitRowsMax ?? COMMIT_ROWS_MAX
     this.#countEvery = Math.min(COUNT_EVERY, this.#rowsMax)
     this.#after = options.after ?? afterReal
@@ -219,10 +224,12 @@ export class TableJournal implements Journal {
     }
     this.#isWriting = true
     let isOver = false
+    const began = performance.now()
     const end = (failure?: JournalFailure): void => {
       if (isOver) return
       isOver = true
       cancel()
+      this.#figures?.wrote(performance.now() - began, failure !== undefined)
       this.#isWriting = false
       done(failure)
     }

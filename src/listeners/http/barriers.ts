@@ -11,13 +11,29 @@ import type { Exchange, Reply } from './exchange.ts'
 import { present } from './message-json.ts'
 import { readPage } from './pages.ts'
 import { accepted, badRequest, isRefusal, Problem } from './problem.ts'
-import { readPropertyHeaders } from './property-headers.ts'
+import { PROPERTY_PARAMETERS, readPropertyHeaders } from './property-headers.ts'
 import { publishOne } from './publish.ts'
 import type { Route } from './routes.ts'
+import {
+  BOOLEAN,
+  type Content,
+  DURATION,
+  INTEGER,
+  json,
+  listOf,
+  object,
+  oneOf,
+  PAGE,
+  query,
+  ref,
+  TEXT,
+} from './schema.ts'
 import { showBarrier, showBarrierInList, showHoldout, showRecord } from './views.ts'
 
 const STATES = ['gathering', 'waiting', 'released'] as const
 const RESTS: readonly BatchRest[] = ['carry', 'dead-letter', 'drop']
+
+const BARRIER: Content = json(ref('Barrier'))
 
 export const BARRIER_ROUTES: readonly Route[] = [
   {
@@ -25,6 +41,13 @@ export const BARRIER_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/barriers',
     summary: 'List the barriers that wait and the records of those released, by sequence number, page by page',
     statuses: [200, 400, 404],
+    right: ['consume', 'browse', 'barrier', 'admin'],
+    parameters: [
+      query('state', oneOf(...STATES), 'Only barriers in this state'),
+      query('bodies', BOOLEAN, 'Records with their bodies'),
+      ...PAGE,
+    ],
+    answers: { 200: json(object({ barriers: listOf(ref('Barrier')) }, { next: INTEGER })) },
     handle: list,
   },
   {
@@ -32,6 +55,18 @@ export const BARRIER_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/barriers',
     summary: 'Publish a barrier; the body is its body',
     statuses: [201, 400, 403, 404, 408, 409, 413, 415, 422, 429, 503],
+    right: ['barrier'],
+    parameters: [
+      ...PROPERTY_PARAMETERS.filter(({ name }) => name !== 'Sluice-Barrier'),
+      query('name', TEXT, 'Its name, once in this queue as long as it waits or is on record'),
+      query('deadline', DURATION, 'When its batch is ended early'),
+      query('rest', oneOf(...RESTS), 'What becomes of the rest then'),
+      query('parties', INTEGER, 'It waits for so many parties'),
+      query('party', TEXT, 'Name of this one'),
+      query('forward', listOf(TEXT), 'Queues to which it goes on; may be given more than once'),
+    ],
+    body: { '*/*': {} },
+    answers: { 201: json(object({ sequence: INTEGER, batch: INTEGER, duplicate: BOOLEAN }, { name: TEXT })) },
     handle: publish,
   },
   {
@@ -39,6 +74,9 @@ export const BARRIER_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/barriers/{barrier}',
     summary: 'Record or progress of a barrier, by name or @sequence; with wait, a long poll until it is released',
     statuses: [200, 400, 404, 503],
+    right: ['consume', 'browse', 'barrier', 'admin'],
+    parameters: [query('wait', DURATION, 'A long poll until it is released; at most 60s')],
+    answers: { 200: BARRIER },
     handle: show,
   },
   {
@@ -46,6 +84,9 @@ export const BARRIER_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/barriers/{barrier}/holdouts',
     summary: 'The messages that hold a barrier, in queue order',
     statuses: [200, 400, 404],
+    right: ['browse', 'barrier', 'admin'],
+    parameters: PAGE,
+    answers: { 200: json(object({ holdouts: listOf(ref('Holdout')) })) },
     handle: holdouts,
   },
   {
@@ -53,6 +94,9 @@ export const BARRIER_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/barriers/{barrier}/cancel',
     summary: 'End the batch of a barrier early, as cancelled',
     statuses: [200, 400, 404, 409, 503],
+    right: ['admin'],
+    parameters: [query('rest', oneOf(...RESTS), 'What becomes of the rest of its batch')],
+    answers: { 200: BARRIER },
     handle: cancel,
   },
   {
@@ -60,6 +104,9 @@ export const BARRIER_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/barriers/{barrier}/extend',
     summary: 'Give a barrier a new deadline: so long from now',
     statuses: [200, 400, 404, 409, 503],
+    right: ['admin'],
+    parameters: [{ ...query('deadline', DURATION, 'So long from now'), required: true }],
+    answers: { 200: BARRIER },
     handle: extend,
   },
 ]

@@ -2,8 +2,10 @@ import type { Engine, Outbox, Peer, Principal, Refusal } from '../../engine/peer
 import { networkOf } from '../../net/entrance.ts'
 import type { PublishRate, PublishRates } from '../../net/publish-rate.ts'
 import type { SendBuffers } from '../../net/send-buffers.ts'
+import type { StreamCount } from './event-stream.ts'
 import { unauthenticated } from './login.ts'
 import { Problem } from './problem.ts'
+import type { Reporting } from './server-routes.ts'
 import type { TokenDesk } from './tokens.ts'
 import type { Wire } from './wire.ts'
 
@@ -33,6 +35,13 @@ export interface Shared {
   readonly pullsMax: number
   readonly rates: PublishRates | undefined
   readonly sendBuffers: SendBuffers
+  /** All routes, as OpenAPI. */
+  readonly description: () => object
+  /** Absent: nothing is measured. */
+  readonly reporting: Reporting | undefined
+  /** Of event streams. */
+  readonly heartbeatMs: number
+  readonly streams: StreamCount
   /** Bytes of request bodies held while they are read. */
   intakeBytes: number
   /** Pulls that wait for messages. */
@@ -61,18 +70,16 @@ export class Connection implements Outbox {
   requestsOpen = 0
   /** Bytes published without a confirm that are not on disk yet. */
   unkeptBytes = 0
-  readonly #name: string
   readonly #waits = new Set<Wait>()
   readonly #unsent = new Set<() => void>()
   readonly #pressureFell = new Set<() => void>()
   #peer: Peer | undefined
   #ended: Error | undefined
 
-  constructor(terms: { shared: Shared; wire: Wire; name: string; principal: Principal | undefined }) {
+  constructor(terms: { shared: Shared; wire: Wire; principal: Principal | undefined }) {
     this.shared = terms.shared
     this.wire = terms.wire
     this.principal = terms.principal
-    this.#name = terms.name
   }
 
   get engine(): Engine {
@@ -82,8 +89,13 @@ export class Connection implements Outbox {
   /** @throws Problem when the engine has sent the peer away, HungUp when the client is gone */
   get peer(): Peer {
     if (this.#ended !== undefined) throw this.#ended
-    this.#peer ??= this.engine.attach({ name: this.#name, principal: this.principal }, this)
+    this.#peer ??= this.#attach()
     return this.#peer
+  }
+
+  #attach(): Peer {
+    const { name } = this.wire
+    return this.engine.attach({ name, protocol: 'http', address: name, principal: this.principal }, this)
   }
 
   /**
@@ -168,6 +180,27 @@ export class Connection implements Outbox {
   }
 
   /**
+   * Tells when an answer that does not end by itself must end.
+   *
+   * @param ended with the reason, if anybody is left to hear it. Called at most once, perhaps at once
+   * @returns to be called when it has ended otherwise
+   */
+  onEnded(ended: (why: { readonly code: string; readonly detail: string } | undefined) => void): () => void {
+    const wait: Wait = {
+      isCancellable: true,
+      fail: why => {
+        this.#waits.delete(wait)
+        ended(why instanceof Problem ? { code: why.code, detail: why.message } : undefined)
+      },
+    }
+    this.#waits.add(wait)
+    // Only a peer is sent away, and what is heard must not outlive its token.
+    if (this.#ended === undefined) void this.peer
+    else wait.fail(this.#ended)
+    return () => this.#waits.delete(wait)
+  }
+
+  /**
    * Comes back when publishes are taken: at once, or within some seconds.
    *
    * @throws Problem `server-busy`
@@ -212,6 +245,11 @@ export class Connection implements Outbox {
   closed(why: Refusal): void {
     this.#ended ??= why.code === 'unauthenticated' ? unauthenticated(why.detail) : Problem.of(why)
     for (const wait of [...this.#waits]) wait.fail(this.#ended)
+    if (why.code === 'disconnected') this.wire.cut()
+  }
+
+  bufferedBytes(): number {
+    return this.wire.bufferedBytes
   }
 
   pressure(on: boolean): void {

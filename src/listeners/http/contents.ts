@@ -4,11 +4,14 @@ import { present } from './message-json.ts'
 import { messagesReply, readPage } from './pages.ts'
 import { accepted, badRequest, Problem } from './problem.ts'
 import type { Route } from './routes.ts'
+import { BOOLEAN, type Content, FILTER, INTEGER, json, object, oneOf, PAGE, query, ref } from './schema.ts'
 
 /** What an operator can do to one message, and what it is then. */
 const ACTS = { release: 'released', 'dead-letter': 'dead-lettered', delete: 'deleted' } as const
 
 /* What is in a queue, as an operator sees it and meddles with it. */
+
+const OPERATED: Content = json(object({ sequence: INTEGER, result: oneOf(...Object.values(ACTS)) }))
 
 export const CONTENT_ROUTES: readonly Route[] = [
   {
@@ -16,6 +19,9 @@ export const CONTENT_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/messages',
     summary: 'Browse the messages of a queue; changes nothing',
     statuses: [200, 400, 404, 422],
+    right: ['browse'],
+    parameters: [query('state', oneOf('ready', 'leased', 'delayed'), 'Only messages in this state'), FILTER, ...PAGE],
+    answers: { 200: json(ref('MessagePage')) },
     handle: browse,
   },
   {
@@ -23,6 +29,9 @@ export const CONTENT_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/messages',
     summary: 'Purge: cancel the waiting batches, then settle what is ready and delayed, with leased=true all',
     statuses: [200, 400, 404, 503],
+    right: ['admin'],
+    parameters: [query('leased', BOOLEAN, 'Also what is leased')],
+    answers: { 200: json(object({ purged: INTEGER })) },
     handle: purge,
   },
   {
@@ -30,6 +39,8 @@ export const CONTENT_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/messages/{sequence}/release',
     summary: 'Take a leased message from its holder; it is ready again',
     statuses: [200, 400, 404, 503],
+    right: ['admin'],
+    answers: { 200: OPERATED },
     handle: exchange => operate(exchange, 'release'),
   },
   {
@@ -37,6 +48,8 @@ export const CONTENT_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/messages/{sequence}/dead-letter',
     summary: 'Move a message to the dead letters',
     statuses: [200, 400, 404, 503],
+    right: ['admin'],
+    answers: { 200: OPERATED },
     handle: exchange => operate(exchange, 'dead-letter'),
   },
   {
@@ -44,6 +57,8 @@ export const CONTENT_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/messages/{sequence}',
     summary: 'Delete a message',
     statuses: [200, 400, 404, 503],
+    right: ['admin'],
+    answers: { 200: OPERATED },
     handle: exchange => operate(exchange, 'delete'),
   },
 ]

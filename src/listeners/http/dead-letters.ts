@@ -5,8 +5,11 @@ import { present } from './message-json.ts'
 import { messagesReply, readPage } from './pages.ts'
 import { accepted, badRequest } from './problem.ts'
 import type { Route } from './routes.ts'
+import { FILTER, INTEGER, json, object, PAGE, type Parameter, query, ref, TEXT } from './schema.ts'
 
 /* The dead letters that came from a queue, wherever they are now. */
+
+const CHOICE: readonly Parameter[] = [FILTER, query('batch', TEXT, 'Name of the barrier of their batch')]
 
 export const DEAD_LETTER_ROUTES: readonly Route[] = [
   {
@@ -14,6 +17,9 @@ export const DEAD_LETTER_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/dead',
     summary: 'List dead letters that came from this queue, all or of one batch, with origin and reason',
     statuses: [200, 400, 404, 422],
+    right: ['browse'],
+    parameters: [...CHOICE, ...PAGE],
+    answers: { 200: json(ref('MessagePage')) },
     handle: list,
   },
   {
@@ -21,6 +27,10 @@ export const DEAD_LETTER_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/dead/requeue',
     summary: 'Put dead letters back into this queue: all, by filter, or of one batch',
     statuses: [200, 400, 404, 408, 413, 415, 422, 503],
+    right: ['admin'],
+    parameters: CHOICE,
+    body: json(object({}, { filter: TEXT, batch: TEXT })),
+    answers: { 200: json(object({ requeued: INTEGER })) },
     handle: requeue,
   },
   {
@@ -28,6 +38,9 @@ export const DEAD_LETTER_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/dead',
     summary: 'Purge dead letters that came from this queue: all, by filter, or of one batch',
     statuses: [200, 400, 404, 422, 503],
+    right: ['admin'],
+    parameters: CHOICE,
+    answers: { 200: json(object({ purged: INTEGER })) },
     handle: purge,
   },
 ]

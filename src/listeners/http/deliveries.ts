@@ -15,6 +15,20 @@ import type { JsonObject } from './json.ts'
 import { readMessage, showMessage } from './message-json.ts'
 import { accepted, badRequest, encoding, Problem } from './problem.ts'
 import type { Route } from './routes.ts'
+import {
+  BOOLEAN,
+  DURATION,
+  FILTER,
+  INTEGER,
+  json,
+  listOf,
+  object,
+  oneOf,
+  query,
+  ref,
+  type Schema,
+  TEXT,
+} from './schema.ts'
 import { showOrigin, showRecord } from './views.ts'
 
 /** Most deliveries of one pull. */
@@ -33,15 +47,37 @@ interface Settling {
   readonly path: string
   readonly summary: string
   readonly count: string
+  /** What it may say beside the deliveries. */
+  readonly fields: Readonly<Record<string, Schema>>
   readonly read: (command: JsonObject) => SettleHow
 }
 
+const CARRIED: Schema = listOf(ref('CarriedMessage'))
+
 const SETTLINGS: readonly Settling[] = [
-  { path: 'acks', summary: 'Ack: done', count: 'acked', read: () => ({ kind: 'ack' }) },
-  { path: 'nacks', summary: 'Nack: failed, comes back', count: 'nacked', read: readNack },
-  { path: 'releases', summary: 'Release: given back untouched', count: 'released', read: () => ({ kind: 'release' }) },
-  { path: 'rejects', summary: 'Reject: to the dead letters', count: 'rejected', read: readReject },
-  { path: 'extensions', summary: 'Extend the lease', count: 'extended', read: readExtension },
+  { path: 'acks', summary: 'Ack: done', count: 'acked', fields: { publish: CARRIED }, read: () => ({ kind: 'ack' }) },
+  { path: 'nacks', summary: 'Nack: failed, comes back', count: 'nacked', fields: { delay: DURATION }, read: readNack },
+  {
+    path: 'releases',
+    summary: 'Release: given back untouched',
+    count: 'released',
+    fields: {},
+    read: () => ({ kind: 'release' }),
+  },
+  {
+    path: 'rejects',
+    summary: 'Reject: to the dead letters',
+    count: 'rejected',
+    fields: { reason: TEXT },
+    read: readReject,
+  },
+  {
+    path: 'extensions',
+    summary: 'Extend the lease',
+    count: 'extended',
+    fields: { lease: DURATION },
+    read: readExtension,
+  },
 ]
 
 export const DELIVERY_ROUTES: readonly Route[] = [
@@ -50,6 +86,18 @@ export const DELIVERY_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/deliveries',
     summary: 'Pull: up to max deliveries within a time',
     statuses: [200, 400, 404, 422, 429, 503],
+    right: ['consume'],
+    parameters: [
+      query('max', { type: 'integer', minimum: 1, maximum: PULL_MAX, default: 1 }, 'Most deliveries'),
+      query('wait', DURATION, 'How long to wait for the first; at most 60s'),
+      query('lease', DURATION, 'Lease of these deliveries; at most 12h'),
+      FILTER,
+      query('after_batch', INTEGER, '`batch` of the answer before: barriers released since come first'),
+      query('ack', oneOf('auto'), 'Settles at delivery; there are no lease tokens then'),
+    ],
+    answers: {
+      200: json(object({ deliveries: listOf(ref('Delivery')), batch: INTEGER }, { barriers_missed: INTEGER })),
+    },
     handle: pull,
   },
   ...SETTLINGS.map(
@@ -58,10 +106,19 @@ export const DELIVERY_ROUTES: readonly Route[] = [
       path: `/v1/queues/{queue}/${settling.path}`,
       summary: settling.summary,
       statuses: [200, 400, 404, 408, 409, 413, 415, 422, 429, 503],
+      right: ['consume'],
+      body: json(object({ deliveries: listOf(ref('LeasedDelivery')) }, settling.fields)),
+      answers: { 200: json(settled(settling.count)) },
       handle: exchange => settle(exchange, settling),
     }),
   ),
 ]
+
+/** @param count what its answer counts */
+function settled(count: string): Schema {
+  const published = listOf(object({}, { sequence: INTEGER, duplicate: BOOLEAN, code: TEXT, detail: TEXT }))
+  return object({ results: listOf(ref('SettleResult')), [count]: INTEGER }, { published })
+}
 
 async function pull({ connection, path, query, request }: Exchange): Promise<Reply> {
   const queue = path['queue']!

@@ -1,12 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Connection } from './connection.ts'
+import { EventStream } from './event-stream.ts'
 import type { Parameters } from './parameters.ts'
 
-/** What a handler answers; without `json` the body is empty. */
+/** What a handler answers; without `json`, `text` or `stream` the body is empty. */
 export interface Reply {
   readonly status: number
   readonly json?: object
+  /** Its type is in `headers`. */
+  readonly text?: string
+  /** The answer is a stream of events that does not end by itself; called once its head is on its way. */
+  readonly stream?: (stream: EventStream) => void
   readonly headers?: Readonly<Record<string, string>>
   /** Undoes what the answer tells of, if the client hangs up before it has left. */
   readonly unsent?: () => void
@@ -31,7 +36,9 @@ const LINGER_MS = 2_000
  * If the request has not been read to its end the connection closes. A socket closed with bytes unread resets the
  * connection, and a reset takes the answer away from a client that has not read it yet: so we go on reading a while.
  */
-export async function send({ connection, request, response }: Exchange, reply: Reply): Promise<void> {
+export async function send(exchange: Exchange, reply: Reply): Promise<void> {
+  const { connection, request, response } = exchange
+  if (reply.stream !== undefined && request.method !== 'HEAD') return sendStream(exchange, reply.stream)
   const sent = reply.unsent === undefined ? undefined : connection.undoIfUnsent(reply.unsent)
   if (response.destroyed || request.socket.destroyed) return
   const left = new Promise<void>(resolve => response.once('close', resolve))
@@ -39,13 +46,14 @@ export async function send({ connection, request, response }: Exchange, reply: R
   if (sent !== undefined) response.once('finish', () => isSound(request.socket) && sent())
   response.setTimeout(connection.shared.silenceMs, () => request.socket.destroy())
   const isUnread = hasUnreadBody(request)
-  const body = reply.json === undefined ? '' : `${JSON.stringify(reply.json)}\n`
+  const body = reply.json === undefined ? (reply.text ?? '') : `${JSON.stringify(reply.json)}\n`
   connection.wire.isAnswering = true
   const buffered = connection.shared.sendBuffers.join(() => request.socket.destroy())
   buffered.set(Buffer.byteLength(body))
   response.writeHead(reply.status, {
     ...(reply.json === undefined ? {} : { 'content-type': 'application/json' }),
-    ...(reply.status === 204 ? {} : { 'content-length': Buffer.byteLength(body) }),
+    ...(reply.stream === undefined ? {} : EVENT_STREAM),
+    ...(reply.status === 204 || reply.stream !== undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
     ...(isUnread || connection.shared.isClosing ? { connection: 'close' } : {}),
     ...reply.headers,
   })
@@ -58,6 +66,34 @@ export async function send({ connection, request, response }: Exchange, reply: R
   }
   await left
   buffered.leave()
+  connection.wire.isAnswering = false
+}
+
+/** nginx passes events on as they come only if it is told. */
+const EVENT_STREAM = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' }
+
+/** Comes back when the stream has ended: by its handler, its reader, the engine, or the end of the server. */
+async function sendStream({ connection, response }: Exchange, begin: NonNullable<Reply['stream']>): Promise<void> {
+  const { shared } = connection
+  if (response.destroyed) return
+  response.writeHead(200, { ...EVENT_STREAM, connection: 'close' })
+  const { sendBuffers } = shared
+  const buffered = sendBuffers.join(() => response.destroy())
+  const stream = new EventStream(response, {
+    heartbeatMs: shared.heartbeatMs,
+    waits: bytes => buffered.set(bytes),
+    share: () => sendBuffers.share,
+  })
+  connection.wire.isAnswering = true
+  shared.streams.open += 1
+  const forget = connection.onEnded(why => stream.end(why && { event: 'end', data: JSON.stringify(why) }))
+  await new Promise<void>(resolve => {
+    stream.onEnd(resolve)
+    begin(stream)
+  })
+  forget()
+  buffered.leave()
+  shared.streams.open -= 1
   connection.wire.isAnswering = false
 }
 

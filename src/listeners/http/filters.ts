@@ -2,6 +2,7 @@ import { readCommand } from './body.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { accepted, badRequest } from './problem.ts'
 import type { Route } from './routes.ts'
+import { BOOLEAN, INTEGER, json, listOf, object, TEXT } from './schema.ts'
 
 /** Most bodies that one test looks at. */
 const BODIES_MAX = 1_000
@@ -13,6 +14,16 @@ export const FILTER_ROUTES: readonly Route[] = [
     path: '/v1/filters/test',
     summary: 'Which of these bodies, or of the messages of a queue, an expression matches',
     statuses: [200, 400, 404, 408, 413, 415, 422],
+    right: 'token',
+    body: json(object({ expression: TEXT }, { bodies: listOf(TEXT), queue: TEXT })),
+    answers: {
+      200: json({
+        anyOf: [
+          object({ results: listOf(BOOLEAN) }),
+          object({ tested: INTEGER, matched: INTEGER, first: listOf(INTEGER) }),
+        ],
+      }),
+    },
     handle: test,
   },
 ]

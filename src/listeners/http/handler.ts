@@ -6,11 +6,14 @@ import type { PublishRates } from '../../net/publish-rate.ts'
 import { SendBuffers } from '../../net/send-buffers.ts'
 import { whyForeign } from '../../net/source.ts'
 import { type Connection, HungUp, type Shared } from './connection.ts'
+import { checkRoom, HEARTBEAT_MS } from './event-stream.ts'
 import { type Exchange, type Reply, send } from './exchange.ts'
 import { type LoginRules, principalOf } from './login.ts'
+import { openApi } from './openapi.ts'
 import { Parameters } from './parameters.ts'
 import { badRequest, Problem, problemReply } from './problem.ts'
-import { pathValues, type Route, routesOf } from './routes.ts'
+import { pathValues, ROUTES, type Route, routesOf } from './routes.ts'
+import type { Reporting } from './server-routes.ts'
 import type { TokenDesk } from './tokens.ts'
 import { Wire } from './wire.ts'
 
@@ -19,6 +22,8 @@ const REQUESTS_OPEN_MAX = 64
 
 const SILENCE_MS_DEFAULT = 30_000
 const PULLS_MAX_DEFAULT = 10_000
+
+const STREAMS_MAX_DEFAULT = 1_000
 
 const SHUTTING_DOWN: Refusal = { code: 'shutting-down', detail: 'the server is being stopped' }
 
@@ -37,6 +42,12 @@ export interface HandlerOptions extends LoginRules {
   readonly rates?: PublishRates
   /** What waits to be sent, by all connections of the server. */
   readonly sendBuffers?: SendBuffers
+  /** Who knows how the server is. */
+  readonly reporting?: Reporting
+  /** How often an event stream shows that it lives; default 15 s. */
+  readonly heartbeatMs?: number
+  /** Most event streams at once; default 1,000. */
+  readonly streamsMax?: number
   /** Told of every error that is a mistake of ours; the client has got 500. */
   readonly onBug: (error: unknown) => void
 }
@@ -51,12 +62,20 @@ export interface HttpHandler {
 
 /** Everything of HTTP but the sockets: a request goes in, its answer comes out. */
 export function httpHandler(engine: Engine, options: HandlerOptions): HttpHandler {
-  const { version, tokens, silenceMs = SILENCE_MS_DEFAULT } = options
+  const { version, tokens, reporting, silenceMs = SILENCE_MS_DEFAULT, heartbeatMs = HEARTBEAT_MS } = options
+  let description: object | undefined
   const shared: Shared = {
     engine,
     version,
     tokens,
+    description: () => {
+      description ??= openApi(ROUTES, version)
+      return description
+    },
+    reporting,
     silenceMs,
+    heartbeatMs,
+    streams: { open: 0, max: options.streamsMax ?? STREAMS_MAX_DEFAULT },
     pullsMax: options.pullsMax ?? PULLS_MAX_DEFAULT,
     rates: options.rates,
     sendBuffers: options.sendBuffers ?? new SendBuffers(Number.POSITIVE_INFINITY),
@@ -114,9 +133,10 @@ async function respond(
     checkSource(request, options.hosts)
     if (nowhere.connection.shared.isClosing) throw Problem.of(SHUTTING_DOWN)
     const { route, path, query } = findRoute(request)
-    const principal = route.isOpen === true ? undefined : principalOf(request, wire, options)
+    const principal = route.right === 'none' ? undefined : principalOf(request, wire, options)
     exchange = { ...nowhere, connection: inUse(wire.connection(principal), response), path, query }
     reply = await route.handle(exchange)
+    if (reply.stream !== undefined) checkRoom(exchange.connection.shared.streams)
   } catch (error) {
     if (error instanceof HungUp) return
     if (!(error instanceof Problem)) options.onBug(error)

@@ -2,9 +2,10 @@ import { contentEncoding, gunzip, mediaType, messageTooLarge, readBody, readChun
 import type { Exchange, Reply } from './exchange.ts'
 import { LinesPublish } from './lines.ts'
 import { badRequest, Problem } from './problem.ts'
-import { type HeaderProperties, readPropertyHeaders } from './property-headers.ts'
+import { type HeaderProperties, PROPERTY_PARAMETERS, readPropertyHeaders } from './property-headers.ts'
 import { publishOne, publishUnconfirmed } from './publish.ts'
 import type { Route } from './routes.ts'
+import { BOOLEAN, json, object, oneOf, query, ref } from './schema.ts'
 
 const NDJSON = 'application/x-ndjson'
 
@@ -12,8 +13,21 @@ export const MESSAGE_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/v1/queues/{queue}/messages',
-    summary: 'Publish one message, or with application/x-ndjson many',
+    summary: 'Publish one message, or with application/x-ndjson many; for a barrier the right is barrier',
     statuses: [201, 202, 400, 404, 408, 409, 413, 415, 422, 429, 503],
+    right: ['publish'],
+    parameters: [
+      ...PROPERTY_PARAMETERS,
+      query(
+        'confirm',
+        oneOf('durable', 'accepted', 'none'),
+        'When it is answered: on disk (the default), taken, or not at all',
+      ),
+      query('atomic', BOOLEAN, 'Of many lines: all or none'),
+      query('dedupe', BOOLEAN, 'Of many lines: go by the message_id of each'),
+    ],
+    body: { '*/*': {}, 'application/x-ndjson': {}, 'application/x-ndjson; profile=envelope': ref('Message') },
+    answers: { 201: json({ anyOf: [ref('Published'), ref('PublishedLines')] }), 202: json(object({})) },
     handle: publish,
   },
 ]

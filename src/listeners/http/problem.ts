@@ -8,9 +8,11 @@ type HttpCode =
   | 'no-such-route'
   | 'no-such-message'
   | 'no-such-token'
+  | 'no-such-connection'
   | 'invalid-token'
   | 'token-exists'
   | 'too-many-tokens'
+  | 'too-many-streams'
   | 'method-not-allowed'
   | 'unsupported-media-type'
   | 'request-too-large'
@@ -36,9 +38,11 @@ export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'queue-deleted': 404,
   'no-such-message': 404,
   'no-such-token': 404,
+  'no-such-connection': 404,
   'invalid-token': 400,
   'token-exists': 409,
   'too-many-tokens': 429,
+  'too-many-streams': 429,
   'no-such-route': 404,
   'method-not-allowed': 405,
   'request-timeout': 408,
@@ -69,6 +73,7 @@ export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'server-busy': 503,
   'shutting-down': 503,
   'timed-out': 504,
+  disconnected: 503,
 }
 
 /** What is worth a try in a second: consumers drain, a disk is freed, a server starts again. */

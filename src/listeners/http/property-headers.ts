@@ -4,6 +4,7 @@ import type { HeaderValue, MessageProperties } from '@sluice/protocol'
 import { parseDuration } from '../../engine/units.ts'
 import { present } from './message-json.ts'
 import { badRequest } from './problem.ts'
+import { DURATION, header, NUMBER, type Parameter, TEXT } from './schema.ts'
 
 const HEADER_PREFIX = 'sluice-header-'
 
@@ -17,6 +18,18 @@ const PROPERTY_HEADERS = [
   'sluice-correlation-id',
   'sluice-reply-to',
 ] as const
+
+/** The same, for those who read about them; beside these come any `Sluice-Header-NAME`. */
+export const PROPERTY_PARAMETERS: readonly Parameter[] = [
+  header('Idempotency-Key', TEXT, 'Message id; the queue must have a dedupe_window'),
+  header('Sluice-Priority', NUMBER, 'Higher goes first'),
+  header('Sluice-Delay', DURATION, 'Out of sight for so long'),
+  header('Sluice-Ttl', DURATION, 'Expires after so long'),
+  header('Sluice-Group', TEXT, 'One message of a group at a time, in order'),
+  header('Sluice-Barrier', TEXT, 'The message is a barrier, of this name'),
+  header('Sluice-Correlation-Id', TEXT, 'Kept with the message'),
+  header('Sluice-Reply-To', TEXT, 'Kept with the message'),
+]
 
 /** Properties that a request gives in its headers. */
 export interface HeaderProperties {

@@ -3,15 +3,28 @@ import { readCommand } from './body.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { accepted, Problem } from './problem.ts'
 import type { Route } from './routes.ts'
+import { type Content, json, listOf, NOTHING, object, ref } from './schema.ts'
 import { showQueue } from './views.ts'
 
+const QUEUE: Content = json(ref('Queue'))
+
 export const QUEUE_ROUTES: readonly Route[] = [
-  { method: 'GET', path: '/v1/queues', summary: 'List all queues', statuses: [200, 400], handle: list },
+  {
+    method: 'GET',
+    path: '/v1/queues',
+    summary: 'List all queues',
+    statuses: [200, 400],
+    right: 'token',
+    answers: { 200: json(object({ queues: listOf(ref('Queue')) })) },
+    handle: list,
+  },
   {
     method: 'GET',
     path: '/v1/queues/{queue}',
     summary: 'Options and state of a queue',
     statuses: [200, 400, 404],
+    right: ['publish', 'consume', 'browse', 'barrier', 'admin'],
+    answers: { 200: QUEUE },
     handle: show,
   },
   {
@@ -19,6 +32,9 @@ export const QUEUE_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}',
     summary: 'Declare a queue, its options as JSON',
     statuses: [200, 201, 400, 408, 409, 413, 415, 422, 429, 503],
+    right: ['admin'],
+    body: json(ref('QueueOptions')),
+    answers: { 200: QUEUE, 201: QUEUE },
     handle: declare,
   },
   {
@@ -26,6 +42,9 @@ export const QUEUE_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}',
     summary: 'Change options of a queue, as JSON; those not given stay',
     statuses: [200, 400, 404, 408, 409, 413, 415, 422, 429, 503],
+    right: ['admin'],
+    body: json(ref('QueueOptions')),
+    answers: { 200: QUEUE },
     handle: update,
   },
   {
@@ -33,6 +52,8 @@ export const QUEUE_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}',
     summary: 'Delete a queue and all that is in it',
     statuses: [204, 400, 404, 409, 503],
+    right: ['admin'],
+    answers: { 204: NOTHING },
     handle: remove,
   },
   {
@@ -40,6 +61,8 @@ export const QUEUE_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/pause',
     summary: 'Stop deliveries and barrier releases, also over a restart',
     statuses: [200, 400, 404, 503],
+    right: ['admin'],
+    answers: { 200: QUEUE },
     handle: exchange => pause(exchange, true),
   },
   {
@@ -47,6 +70,8 @@ export const QUEUE_ROUTES: readonly Route[] = [
     path: '/v1/queues/{queue}/resume',
     summary: 'Let deliveries and barrier releases go on',
     statuses: [200, 400, 404, 503],
+    right: ['admin'],
+    answers: { 200: QUEUE },
     handle: exchange => pause(exchange, false),
   },
 ]

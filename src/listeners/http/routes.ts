@@ -1,13 +1,18 @@
 import { BARRIER_ROUTES } from './barriers.ts'
+import { CONNECTION_ROUTES } from './connections.ts'
 import { CONTENT_ROUTES } from './contents.ts'
 import { DEAD_LETTER_ROUTES } from './dead-letters.ts'
 import { DELIVERY_ROUTES } from './deliveries.ts'
+import { EVENT_ROUTES } from './events.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { FILTER_ROUTES } from './filters.ts'
-import { HEALTH_ROUTES } from './health.ts'
 import { MESSAGE_ROUTES } from './messages.ts'
 import { QUEUE_ROUTES } from './queues.ts'
+import type { Content, Parameter } from './schema.ts'
+import { SERVER_ROUTES } from './server-routes.ts'
 import { TOKEN_ROUTES } from './tokens.ts'
+
+type Right = 'publish' | 'consume' | 'browse' | 'barrier' | 'admin'
 
 /** One thing that can be asked for. Throws a Problem for every answer that is no success. */
 export interface Route {
@@ -17,20 +22,28 @@ export interface Route {
   readonly summary: string
   /** All that it answers beside what any request can meet: 401, 403, 421 and 503 before it is looked at, 500. */
   readonly statuses: readonly number[]
-  /** For everybody, also without a token. */
-  readonly isOpen?: true
+  /** What it takes: nothing, any token, `admin` on `*`, or one of these rights on the queue. */
+  readonly right: 'none' | 'token' | 'server' | readonly Right[]
+  /** All that the query may hold, and headers that mean something. */
+  readonly parameters?: readonly Parameter[]
+  /** What the request brings; absent: nothing. */
+  readonly body?: Content
+  /** What its successes hold; everything else is a problem. */
+  readonly answers: Readonly<Record<number, Content>>
   readonly handle: (exchange: Exchange) => Promise<Reply> | Reply
 }
 
 export const ROUTES: readonly Route[] = [
-  ...HEALTH_ROUTES,
+  ...SERVER_ROUTES,
   ...QUEUE_ROUTES,
   ...MESSAGE_ROUTES,
   ...CONTENT_ROUTES,
   ...DELIVERY_ROUTES,
   ...BARRIER_ROUTES,
   ...DEAD_LETTER_ROUTES,
+  ...EVENT_ROUTES,
   ...FILTER_ROUTES,
+  ...CONNECTION_ROUTES,
   ...TOKEN_ROUTES,
 ]
 

@@ -3,6 +3,7 @@ import { readCommand } from './body.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { Problem } from './problem.ts'
 import type { Route } from './routes.ts'
+import { BOOLEAN, DURATION, json, listOf, NOTHING, object, ref, TEXT } from './schema.ts'
 
 /** What an entry allows on queues whose name matches. */
 interface Grant {
@@ -52,6 +53,8 @@ export const TOKEN_ROUTES: readonly Route[] = [
     path: '/v1/tokens',
     summary: 'List the tokens, without secrets',
     statuses: [200, 400, 404],
+    right: 'server',
+    answers: { 200: json(object({ tokens: listOf(ref('Token')) })) },
     handle: list,
   },
   {
@@ -59,6 +62,9 @@ export const TOKEN_ROUTES: readonly Route[] = [
     path: '/v1/tokens',
     summary: 'Make a token; its secret is in the answer, this once',
     statuses: [201, 400, 404, 408, 409, 413, 415, 429],
+    right: 'server',
+    body: json(object({ name: TEXT, grants: listOf(ref('Grant')) }, { expires: DURATION, has_secret: BOOLEAN })),
+    answers: { 201: json(ref('Token')) },
     handle: create,
   },
   {
@@ -66,6 +72,8 @@ export const TOKEN_ROUTES: readonly Route[] = [
     path: '/v1/tokens/{token}',
     summary: 'Revoke a token: who is in by it is cut',
     statuses: [204, 400, 404],
+    right: 'server',
+    answers: { 204: NOTHING },
     handle: revoke,
   },
 ]

@@ -8,6 +8,8 @@ const INSIDE_MAX = 16
 /** One socket of a client. Requests of different principals can come over it, and each has a connection of its own. */
 export class Wire {
   readonly address: string
+  /** Of those inside: address and port. */
+  readonly name: string
   /** Requests now being worked on: more than one when a client does not wait for answers. */
   requestsOpen = 0
   /** An answer is on its way: what is written to the socket now would be taken for a part of it. */
@@ -15,13 +17,14 @@ export class Wire {
   /** Pulls that wait for messages. */
   pulls = 0
   readonly #shared: Shared
-  readonly #name: string
+  readonly #socket: Socket
   readonly #connections = new Map<Principal | undefined, Connection>()
 
   constructor(shared: Shared, socket: Socket) {
     this.#shared = shared
     this.address = socket.remoteAddress ?? 'unknown'
-    this.#name = `${this.address}:${socket.remotePort ?? 0}`
+    this.#socket = socket
+    this.name = `${this.address}:${socket.remotePort ?? 0}`
     socket.once('close', () => {
       for (const connection of this.#connections.values()) connection.hangUp()
     })
@@ -41,9 +44,18 @@ export class Wire {
       return known
     }
     this.#makeRoom()
-    const connection = new Connection({ shared: this.#shared, wire: this, name: this.#name, principal })
+    const connection = new Connection({ shared: this.#shared, wire: this, principal })
     this.#connections.set(principal, connection)
     return connection
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.writableLength
+  }
+
+  /** Here and now. */
+  cut(): void {
+    this.#socket.destroy()
   }
 
   /** The server closes. */

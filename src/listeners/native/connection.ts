@@ -247,7 +247,8 @@ export class NativeConnection {
       server: serverName,
     })
     const name = hello.name || address
-    const identity = hello.producer === '' ? { name, principal } : { name, principal, producer: hello.producer }
+    const known = { name, principal, address, protocol: 'native' }
+    const identity = hello.producer === '' ? known : { ...known, producer: hello.producer }
     this.#peer = engine.attach(identity, this.#outbox())
     welcomed?.(heartbeatMs)
   }
@@ -341,6 +342,7 @@ export class NativeConnection {
       cancelled: (subscription, why) => this.#cancelled(subscription, why),
       closed: why => this.end(why),
       isFull: () => this.#isHeldUp(),
+      bufferedBytes: () => this.#out.bufferedBytes,
       pressure: (on, reason) => this.#publishing?.pressure(on, reason),
     }
   }

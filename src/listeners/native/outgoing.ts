@@ -121,7 +121,7 @@ export class Outgoing {
     this.#confirms.clear()
     if (this.#writer.length > 0) this.#socket.send(this.#writer.take())
     this.#flushing = false
-    if (this.#waiting() > TOO_SLOW_BYTES + this.#largestBytes) this.#clock.soon(this.#tooSlow)
+    if (this.bufferedBytes > TOO_SLOW_BYTES + this.#largestBytes) this.#clock.soon(this.#tooSlow)
     else if (!this.isFull()) this.#largestBytes = 0
   }
 
@@ -146,6 +146,10 @@ export class Outgoing {
     return true
   }
 
+  get bufferedBytes(): number {
+    return this.#socket.buffered() + this.#writer.length
+  }
+
   /** Nothing goes out any more. */
   end(): void {
     this.#ended = true
@@ -157,7 +161,7 @@ export class Outgoing {
 
   /** What has not gone yet, and all connections together are told. */
   #waiting(): number {
-    const bytes = this.#socket.buffered() + this.#writer.length
+    const bytes = this.bufferedBytes
     this.#account.set(bytes)
     return bytes
   }
