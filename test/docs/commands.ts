@@ -16,8 +16,9 @@ export interface Spoken {
 /**
  * Runs the commands of a document in one shell, one block after another, in an empty folder with a server of its own.
  *
- * Marks: `exits: N` where the last command is to end so; `in the background` for what people start in another terminal: it must
- * end well by itself by the end of the document, or is stopped then with `in the background: for ever`.
+ * Marks: `exits: N` where the last command is to end so, in the background too; `in the background` for what people start in another terminal: it must
+ * end well by itself by the end of the document, or is stopped then with `in the background: for ever`; `file: NAME` is what the
+ * reader saves under that name.
  */
 export async function runCommands(blocks: readonly Block[]): Promise<Spoken> {
   await using server = await startServer()
@@ -37,11 +38,13 @@ export async function runCommands(blocks: readonly Block[]): Promise<Spoken> {
 function furnish(folder: string): void {
   const bin = path.join(folder, '.bin')
   mkdirSync(bin)
-  const run = `exec "${process.execPath}" "${MAIN}"`
-  writeFileSync(path.join(bin, 'sluice'), `#!/bin/sh\n${run} "$@"\n`, { mode: 0o755 })
-  writeFileSync(path.join(bin, 'npx'), `#!/bin/sh\n[ "$1" = sluice ] || exit 127\nshift\n${run} "$@"\n`, {
-    mode: 0o755,
-  })
+  const run = `exec "${process.execPath}" "${MAIN}" "$@"`
+  const npx = `case $1 in sluice) shift; ${run};; tsx) exec "$@";; *) exit 127;; esac`
+  for (const [name, text] of Object.entries({ sluice: run, npx })) {
+    writeFileSync(path.join(bin, name), `#!/bin/sh\n${text}\n`, { mode: 0o755 })
+  }
+  // Files of the reader's are in the clone, whose package is one of modules.
+  writeFileSync(path.join(folder, 'package.json'), '{"type":"module"}')
   symlinkSync(path.join(ROOT, 'node_modules'), path.join(folder, 'node_modules'))
   symlinkSync(path.join(ROOT, 'clients'), path.join(folder, 'clients'))
 }
@@ -51,10 +54,12 @@ function scriptOf(blocks: readonly Block[], url: string): string {
   const parts = blocks.map(({ document, line, text, marks }, index) => {
     const commands = text.replaceAll('http://127.0.0.1:7420', http).replaceAll('ws://127.0.0.1:7420', url)
     const head = `echo "@@@ ${document}:${line}"`
+    const file = marks.get('file')
+    if (file !== undefined) return `${head}\ncat > ${file} <<'END OF FILE'\n${commands}END OF FILE\nchmod +x ${file}`
     const background = marks.get('in the background')
     if (background !== undefined) {
-      const list = background === 'for ever' ? 'endless' : 'workers'
-      return `${head}\n( ${commands.trim()}\n) >.log-${index} 2>&1 &\n${list}+=($!)`
+      const list = background === 'for ever' ? 'endless+=($!)' : `workers+=($!) codes+=(${marks.get('exits') ?? 0})`
+      return `${head}\n( ${commands.trim()}\n) >.log-${index} 2>&1 &\n${list}`
     }
     const exits = marks.get('exits')
     if (exits === undefined) return `${head}\n${commands}`
@@ -62,16 +67,23 @@ function scriptOf(blocks: readonly Block[], url: string): string {
   })
   return `set -eo pipefail
 exec 2>&1
-workers=() endless=()
-trap 'code=$?; kill "\${workers[@]}" "\${endless[@]}" 2>/dev/null; [ $code = 0 ] || cat .log-* 2>/dev/null; exit $code' EXIT
+workers=() codes=() endless=()
+trap 'code=$?; kill "\${workers[@]}" "\${endless[@]}" 2>/dev/null || true; [ $code = 0 ] || cat .log-* 2>/dev/null; exit $code' EXIT
 ${parts.join('\n')}
 echo "@@@ end"
-for worker in "\${workers[@]}"; do wait "$worker" || { echo "a worker ended with $?"; exit 1; }; done
+for index in "\${!workers[@]}"; do
+  code=0; wait "\${workers[$index]}" || code=$?
+  [ $code = "\${codes[$index]}" ] || { echo "a worker ended with $code, not \${codes[$index]}"; exit 1; }
+done
 `
 }
 
 async function bash(script: string, cwd: string, url: string): Promise<{ exitCode: number; output: string }> {
-  const env = { ...process.env, SLUICE_URL: url, PATH: `${path.join(cwd, '.bin')}:${process.env['PATH']}` }
+  const env = {
+    ...process.env,
+    SLUICE_URL: url,
+    PATH: [path.join(cwd, '.bin'), path.join(ROOT, 'node_modules/.bin'), process.env['PATH']].join(':'),
+  }
   const child = spawn('bash', [script], { cwd, env, stdio: ['ignore', 'pipe', 'pipe'], detached: true })
   let output = ''
   child.stdout.on('data', chunk => (output += chunk))

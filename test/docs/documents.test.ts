@@ -19,7 +19,8 @@ const AWAITED = ['docs/operations.md', 'docs/http.md', 'docs/metrics.md']
 const DOCUMENTS = documents()
 const BLOCKS = DOCUMENTS.flatMap(blocksOf)
 const where = ({ document, line }: Block) => `${document}:${line}`
-const isRun = ({ language, marks, document }: Block) => language === 'sh' && RUN(document) && !marks.has('not run')
+const isRun = ({ language, marks, document }: Block) =>
+  RUN(document) && (marks.has('file') || (language === 'sh' && !marks.has('not run')))
 
 function temporaryFolder(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'sluice-docs-'))
@@ -61,7 +62,7 @@ function patternOf(shown: string): RegExp {
       .map(part => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/\s+/g, '\\s+'))
       .join('.*'),
   )
-  return new RegExp(patterns.join('[sS]*?'))
+  return new RegExp(patterns.join('(?:.|\\n)*?'))
 }
 
 test('what is not run says why', () => {

@@ -55,7 +55,7 @@ export function sourceOf(from: string): string {
   const [file = '', region] = from.split('#')
   const text = read(file)
   if (region === undefined) return `${text.replace(/^\/\*[\s\S]*?\*\/\n/, '').trim()}\n`
-  const found = new RegExp(`^ *// #region ${region}\n([sS]*?)^ *// #endregion`, 'm').exec(text)
+  const found = new RegExp(`^ *// #region ${region}\n((?:.|\n)*?)^ *// #endregion`, 'm').exec(text)
   if (found === null) throw new Error(`${file} has no region ${region}`)
   const lines = (found[1] as string).split('\n').filter(line => !/^ *\/\/ #(?:end)?region\b/.test(line))
   const indents = lines.filter(line => line.trim() !== '').map(line => line.length - line.trimStart().length)
