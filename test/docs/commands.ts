@@ -5,6 +5,9 @@ import path from 'node:path'
 import { MAIN, startServer } from '../clients/cli-support.ts'
 import { type Block, ROOT } from './markdown.ts'
 
+/** A document that takes longer hangs. */
+const TIME_MS = 100_000
+
 export interface Spoken {
   readonly exitCode: number
   /** What all blocks said, by the number of the block. */
@@ -88,12 +91,21 @@ async function bash(script: string, cwd: string, url: string): Promise<{ exitCod
   let output = ''
   child.stdout.on('data', chunk => (output += chunk))
   child.stderr.on('data', chunk => (output += chunk))
+  const timer = setTimeout(() => {
+    output += `over time, after ${TIME_MS / 1_000} s\n`
+    killGroup(child.pid)
+  }, TIME_MS)
   const exitCode = await new Promise<number>(resolve => child.once('exit', code => resolve(code ?? -1)))
+  clearTimeout(timer)
   // What the script has left behind is of its process group.
-  try {
-    process.kill(-(child.pid as number), 'SIGKILL')
-  } catch {
-    // Nothing is left.
-  }
+  killGroup(child.pid)
   return { exitCode, output }
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, 'SIGKILL')
+  } catch {
+    // Nothing is left of it.
+  }
 }

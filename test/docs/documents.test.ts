@@ -52,13 +52,13 @@ function outputOf(block: Block): string | undefined {
   return next?.document === block.document && next.marks.has('output') ? next.text : undefined
 }
 
-/** The lines shown come in this order; `…` is anything within a line, a line of `…` is any lines, and spaces may be more. */
+/** The lines shown come in this order; `…` is anything within a line, and other lines may stand between. */
 function patternOf(shown: string): RegExp {
   const lines = shown.trim().split('\n')
   const patterns = lines.map(line =>
     line
       .trim()
-      .split('…')
+      .split(/\s*…\s*/)
       .map(part => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&').replace(/\s+/g, '\\s+'))
       .join('.*'),
   )
