@@ -1,9 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
+import { startServer } from '../../src/server.ts'
 import { runCommands } from './commands.ts'
 import { anchorsOf, type Block, blocksOf, documents, linksOf, ROOT, read, withSources } from './markdown.ts'
 
@@ -127,20 +128,23 @@ test('every snippet that is taken from a program is as the program is: npm run d
   expect(BLOCKS.filter(({ marks }) => marks.has('from')).length).toBeGreaterThan(0)
 })
 
-test('every configuration file that is shown is read without a complaint', () => {
+test('every configuration file that is shown starts a server', async () => {
   const shown = BLOCKS.filter(({ language, marks }) => language === 'toml' && !marks.has('not checked'))
   const folder = temporaryFolder()
-  mkdirSync(folder, { recursive: true })
-  const wrong = shown.flatMap(block => {
-    const file = path.join(folder, 'sluice.toml')
+  const file = path.join(folder, 'sluice.toml')
+  const wrong: string[] = []
+  for (const block of shown) {
     writeFileSync(file, block.text)
     try {
-      loadConfig({ file })
-      return []
+      const { config } = loadConfig({ file })
+      // Certificates are the reader's; everything else is tried, on another port and with nothing kept.
+      const { tlsCert, tlsKey, tlsClientCa, tlsClientCrl, ...rest } = config
+      const listen = { host: '127.0.0.1', port: 0 }
+      await (await startServer({ ...rest, memory: true, data: folder, listen })).close()
     } catch (error) {
-      return [`${where(block)}: ${(error as Error).message}`]
+      wrong.push(`${where(block)}: ${(error as Error).message}`)
     }
-  })
+  }
   expect(shown.length).toBeGreaterThan(0)
   expect(wrong).toEqual([])
 })
