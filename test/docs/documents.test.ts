@@ -30,13 +30,14 @@ function temporaryFolder(): string {
 }
 
 const hasCurl = spawnSync('curl', ['--version']).status === 0
-if (!hasCurl) console.warn('documents that use curl are not run: apt-get install -y curl')
+if (!hasCurl) console.warn('documents that use curl are skipped: apt-get install -y curl')
 
-test.concurrent.each(DOCUMENTS.filter(document => BLOCKS.some(block => block.document === document && isRun(block))))(
+test.concurrent.for(DOCUMENTS.filter(document => BLOCKS.some(block => block.document === document && isRun(block))))(
   'what %s tells to type does what it says',
-  async document => {
+  { timeout: 120_000 },
+  async (document, { skip }) => {
     const blocks = BLOCKS.filter(block => block.document === document && isRun(block))
-    if (!hasCurl && blocks.some(({ text }) => /\bcurl\b/.test(text))) return
+    if (!hasCurl && blocks.some(({ text }) => /\bcurl\b/.test(text))) skip('needs curl: apt-get install -y curl')
     const { exitCode, said, log } = await runCommands(blocks)
     expect(exitCode, log).toBe(0)
     for (const [index, block] of blocks.entries()) {
@@ -44,7 +45,6 @@ test.concurrent.each(DOCUMENTS.filter(document => BLOCKS.some(block => block.doc
       if (shown !== undefined) expect(said[index], where(block)).toMatch(patternOf(shown))
     }
   },
-  120_000,
 )
 
 /** The block behind one, if it is marked as its output. */

@@ -6,7 +6,7 @@ import { read } from './markdown.ts'
 
 /** First two columns of the tables in a part of a document, for rows that begin with a name in backticks. */
 function rows(text: string): [string, string][] {
-  return [...text.matchAll(/^\| `?([^|`]+?)`? \| (.+?) \|/gm)]
+  return [...text.matchAll(/^\| *`?([^|`]+?)`? *\| *(.+?) *\|/gm)]
     .map(([, name, value]): [string, string] => [name as string, (value as string).replace(/^`(.*)`$/, '$1')])
     .filter(([name]) => !/^-+$/.test(name))
 }
