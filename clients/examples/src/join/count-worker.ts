@@ -15,12 +15,14 @@ const { values, positionals } = parseArgs({ options: { url: URL_OPTION }, allowP
 await using client = await connect(values.url, { name: `count-${positionals[0]}` })
 const words = await openWords(client, positionals[0] ?? 'words-1')
 
+// #region worker
 await using counting = worker(words, countMore, {
   output: client.queue<number>(RESULTS),
   until: 'barrier',
 })
 ready()
 await counting.done
+// #endregion
 
 function countMore({ body: text }: Message<string>): number {
   return countOf(text, 'more')

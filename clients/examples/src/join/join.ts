@@ -33,6 +33,7 @@ for (const queues of [1, 2, 3]) {
   )
 }
 
+// #region join
 async function countIn(queues: number): Promise<{ readonly messages: number; readonly total: number }> {
   const shares = split(text, queues).map(share => split(share, Math.ceil(share.length / MESSAGE_BYTES_MAX)))
   const end = { name: `end-of-${randomUUID()}`, forward: [results], parties: queues }
@@ -51,3 +52,4 @@ async function countIn(queues: number): Promise<{ readonly messages: number; rea
   }
   return { messages: shares.flat().length, total }
 }
+// #endregion

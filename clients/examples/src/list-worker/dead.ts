@@ -11,9 +11,11 @@ import type { Item } from './items.ts'
 const { values } = parseArgs({ options: { url: URL_OPTION } })
 
 await using client = await connect(values.url, { name: 'dead' })
+// #region dead
 const { messages } = await client.queue<Item>('demo-1').dead.list()
 for (const { body, origin } of messages) {
   console.log(
     `${body.id}: ${origin?.reason} after ${origin?.attempts} attempts, from ${origin?.queue} ${origin?.sequence}`,
   )
 }
+// #endregion

@@ -12,8 +12,10 @@ export const ATTEMPTS_MAX = 3
 /** For so long the queue leaves out an item that it had before. */
 const DEDUPE_WINDOW_MS = 3_600_000
 
+// #region queue
 export async function openItems(client: Client): Promise<Queue<Item>> {
   const items = client.queue<Item>('demo-1')
   await items.declare({ deliveriesMax: ATTEMPTS_MAX, retryDelayMs: 200, dedupeWindowMs: DEDUPE_WINDOW_MS })
   return items
 }
+// #endregion

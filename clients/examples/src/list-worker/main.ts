@@ -31,13 +31,17 @@ for (let number = 1; number <= Number(values.items); number++) {
   await sleep(Number(values['every-ms']))
 }
 
+// #region wait
 const { outcome, stats } = await (await items.barrier()).wait({ accept: ['with-dead'] })
 console.log(`${stats.acked} of ${stats.published} messages done, ${stats.dead} put aside (${outcome})`)
+// #endregion
 
+// #region push
 async function push(item: Item): Promise<void> {
   const { duplicate } = await items.publish(item, { messageId: item.id, dedupe: true })
   if (duplicate) console.log(`${item.id} is in the queue already, left out`)
 }
+// #endregion
 
 /** Every third item fails once, every seventh always. */
 function itemOf(number: number): Item {

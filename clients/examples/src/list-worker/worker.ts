@@ -17,15 +17,19 @@ const { values } = parseArgs({ options: { url: URL_OPTION } })
 await using client = await connect(values.url, { name: `worker-${process.pid}` })
 const items = await openItems(client)
 
+// #region worker
 await using working = worker(items, handle, { until: 'barrier', onError: report })
+// #endregion
 console.log('Waiting for items')
 ready()
 await working.done
 
+// #region handler
 function handle({ body: item, attempt }: Message<Item>): void {
   if (attempt <= item.failures) throw new Error(`${item.id} failed`)
   console.log(`${item.id} done, attempt ${attempt}`)
 }
+// #endregion
 
 function report(error: unknown, { attempt }: Message): void {
   console.error(`${(error as Error).message}, attempt ${attempt} of ${ATTEMPTS_MAX}`)

@@ -19,13 +19,17 @@ await using client = await connect(values.url, { name })
 const { sales, inventory } = await openQueues(client)
 let processed = 0
 
+// #region consumer
 await using loading = worker(sales, updateInventory, { output: inventory, until: 'barrier' })
+// #endregion
 console.log(`${name}: connected`)
 ready()
 await loading.done
 console.log(`${name}: ${processed} sales, end of file received, exiting`)
 
+// #region handler
 function updateInventory({ body: sale }: Message<Sale>): InventoryRow {
   processed += 1
   return { item: sale.item, quantity: sale.quantity }
 }
+// #endregion

@@ -17,12 +17,14 @@ const { values, positionals: files } = parseArgs({ options: { url: URL_OPTION },
 await using client = await connect(values.url, { name: 'nightly-publisher' })
 const { sales, inventory } = await openQueues(client)
 
+// #region publisher
 const endOfFile = sales.consume({ filter: '/is_eof = 1', prefetch: 0 })
 const { count } = await sales.publishMany(readSales(files))
 await client.queue('NIGHTLY_SALES_DATA').publish({ is_eof: 1 })
 console.log(`${count} sales published. Waiting for the consumers to finish ...`)
 
 for await (const _ of endOfFile) break
+// #endregion
 
 console.log('Done for the day! Starting predictive analytics.')
 await runPredictiveAnalytics(inventory)

@@ -17,6 +17,7 @@ const { values, positionals: files } = parseArgs({
   allowPositionals: true,
 })
 
+// #region publisher
 await using client = await connect(values.url, { name: 'nightly-publisher' })
 const { sales, inventory } = await openQueues(client)
 
@@ -28,3 +29,4 @@ const { outcome, stats } = await day.wait()
 
 console.log(`Done for the day: ${stats.acked} sales, ${outcome}. Starting predictive analytics.`)
 await runPredictiveAnalytics(inventory)
+// #endregion

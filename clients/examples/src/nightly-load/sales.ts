@@ -20,6 +20,7 @@ export interface NightlyQueues {
   readonly inventory: Queue<InventoryRow>
 }
 
+// #region queues
 export async function openQueues(client: Client): Promise<NightlyQueues> {
   const sales = client.queue<Sale>('NIGHTLY_SALES_DATA')
   const inventory = client.queue<InventoryRow>('INVENTORY')
@@ -27,6 +28,7 @@ export async function openQueues(client: Client): Promise<NightlyQueues> {
   await inventory.declare()
   return { sales, inventory }
 }
+// #endregion
 
 /** The sales of all files, read as fast as they are wanted. */
 export async function* readSales(files: readonly string[]): AsyncGenerator<Sale, void> {

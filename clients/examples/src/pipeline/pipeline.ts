@@ -26,14 +26,17 @@ const { values } = parseArgs({ options: { url: URL_OPTION, items: { type: 'strin
 const items = Number(values.items)
 
 await using client = await connect(values.url, { name: 'pipeline' })
+// #region stages
 const todo = client.queue<number>('todo')
 const tokens = client.queue<Step>('tokens')
 const results = client.queue<Step>('results')
 // A queue that another one names is there from then on: "results" needs no declare of its own.
 await todo.declare({ forwardBarrier: ['tokens'] })
 await tokens.declare({ forwardBarrier: ['results'] })
+// #endregion
 
 const startedMs = performance.now()
+// #region run
 await using _tokenWorkers = worker(todo, getToken, { concurrency: TOKEN_WORKERS, output: tokens })
 await using _resultWorkers = worker(tokens, getResult, { concurrency: RESULT_WORKERS, output: results })
 
@@ -47,11 +50,13 @@ for await (const result of run) {
   got[result.body.item] = result.body.value
   await result.ack()
 }
+// #endregion
 const expected = Array.from({ length: items }, (_, item) => `result_${item}`)
 const isRight = got.length === items && got.every((value, item) => value === expected[item])
 console.log(`Results: length ${got.length}, order okay: ${isRight}`)
 console.log(`Processing took ${((performance.now() - startedMs) / 1_000).toFixed(2)} seconds`)
 
+// #region handlers
 async function getToken({ body: item }: Message<number>): Promise<Step> {
   await sleep(Math.random() * TOKEN_MS_MAX)
   return { item, value: `token_${item}` }
@@ -61,3 +66,4 @@ async function getResult({ body: { item, value } }: Message<Step>): Promise<Step
   await sleep(Math.random() * RESULT_MS_MAX)
   return { item, value: value.replace('token', 'result') }
 }
+// #endregion

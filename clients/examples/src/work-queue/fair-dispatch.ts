@@ -31,8 +31,10 @@ async function dispatch(
   await using _second = startWorker(1)
 
   const startedMs = performance.now()
+  // #region wait
   for (let task = 1; task <= TASKS; task++) await tasks.publish(task % 2 === 1 ? 'heavy........' : 'light.')
   await (await tasks.barrier()).wait()
+  // #endregion
   const seconds = (performance.now() - startedMs) / 1_000
   console.log(
     `${title.padEnd(26)} worker 1: ${dotsDone[0]} dots   worker 2: ${dotsDone[1]} dots   ${seconds.toFixed(2)} s`,

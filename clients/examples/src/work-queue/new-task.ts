@@ -13,7 +13,9 @@ import { openTasks } from './tasks.ts'
 const { values, positionals } = parseArgs({ options: { url: URL_OPTION }, allowPositionals: true })
 const task = positionals.join(' ') || 'Hello World!'
 
+// #region publish
 await using client = await connect(values.url, { name: 'new-task' })
 const tasks = await openTasks(client)
 await tasks.publish(task)
+// #endregion
 console.log(` [x] Sent '${task}'`)

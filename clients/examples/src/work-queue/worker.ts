@@ -25,9 +25,11 @@ const tasks = await openTasks(client)
 console.log(' [*] Waiting for messages. To exit press CTRL+C')
 ready()
 
+// #region worker
 for await (const task of tasks.consume({ prefetch: Number(values.prefetch), barriers: false })) {
   console.log(` [x] Received '${task.body}'${task.redelivered ? ' (again)' : ''}`)
   await work(task.body, Number(values['dot-ms']))
   await task.ack()
   console.log(' [x] Done')
 }
+// #endregion
