@@ -22,11 +22,21 @@ function judgeSuspicion(checker: HistoryChecker, { kind, message, barrier, t, ov
   if (overtaker !== undefined && !isAfter(overtaker, barrier, isFifo)) return
   // Ended without a word, before the barrier: a dead letter, or purged, and it never came here again.
   const isGone = message.movedAt !== undefined || message.isPerhapsGone
-  if (isGone && message.lastDeliveredAt < t) return
+  if (isGone && (message.lastDeliveredAt < t || wasSentBefore(message, barrier))) return
   // Accepted, and lost by a crash, perhaps after somebody had got it (D12): it was not there any more.
   if (message.isAccepted && checker.lastKillAt >= Math.max(message.invokedAt ?? 0, message.lastDeliveredAt)) return
   const what = overtaker === undefined ? `barrier ${barrier.id} was delivered` : `${overtaker.id} was delivered`
   checker.violation(kind, message, t, `${what} while ${message.id}, before barrier ${barrier.id}, was not acked`)
+}
+
+/**
+ * Read after somebody had the barrier, over a slower way: on this connection the barrier came behind it, and a connection
+ * keeps the order of sending (B7). The barrier is sent to all at its release (B5), so the message was sent before that, and
+ * says nothing of how long it was live.
+ */
+function wasSentBefore({ lastSession, lastDeliveredAt }: Message, barrier: Barrier): boolean {
+  const toldAt = lastSession?.toldAt.get(barrier)
+  return toldAt !== undefined && toldAt >= lastDeliveredAt
 }
 
 function judgeMessage(checker: HistoryChecker, message: Message): void {
