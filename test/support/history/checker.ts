@@ -134,6 +134,7 @@ export class HistoryChecker {
       const ids = event.ids ?? (event.id === undefined ? [] : [event.id])
       // Where a discard names nobody, all that there is may be gone.
       if (type === 'discard' && ids.length === 0) {
+        queue.lastDiscardAt = event.t
         for (const message of queue.messages.values()) {
           message.isPerhapsGone = true
           queue.live.delete(message)

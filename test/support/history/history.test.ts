@@ -153,6 +153,17 @@ test('lost, redelivered-flag-missing: a dead letter that was requeued is a new o
   expect(wrong([...dead, 'server-kill', late], { routes })).toEqual(['unexpected a'])
 })
 
+test('lost: a dead letter may have been requeued and purged where it came from, if that was after it was last seen', () => {
+  const options = { routes: ['q', 'q.dead'].map((from, k, all) => ({ from, to: all[1 - k] as string })) }
+  const purge = ['discard', 'discard']
+  const start = ['subscribe subscriber=x', ...published('a')]
+  const dead = ['deliver a queue=q.dead subscriber=y', 'disconnect subscriber=y']
+  expect(wrong([...start, ...dead, ...purge], options)).toEqual([])
+  expect(wrong([...start, ...dead], options)).toEqual(['lost a'])
+  expect(wrong([...start, ...purge, ...dead], options)).toEqual(['lost a'])
+  expect(wrong([...start, ...dead, ...purge], { routes: [{ from: 'q', to: 'q.dead' }] })).toEqual(['lost a'])
+})
+
 test('unexpected: never published, not yet published, or surely failed', () => {
   expect(wrong(served('a'))).toContain('unexpected a')
   expect(wrong(['deliver a', ...published('a'), ...served('a')])).toEqual(['unexpected a'])

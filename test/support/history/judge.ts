@@ -63,11 +63,17 @@ function judgeMessage(checker: HistoryChecker, message: Message): void {
   checker.violation('lost', message, checker.lastAt, `confirmed at ${message.confirmedAt}; ${what}`)
 }
 
-/** It went round in a circle of queues, and what was read of it last was sent first. */
-function isOverElsewhere(checker: HistoryChecker, { queue, id }: Message): boolean {
+/**
+ * It went round in a circle of queues, and what was read of it last was sent first. Or a purge took it where it went: a
+ * dead letter is requeued without an event, and nobody need have got it there. Only a purge after it was last seen here.
+ */
+function isOverElsewhere(checker: HistoryChecker, { queue, id, lastDeliveredAt }: Message): boolean {
   return (checker.options.routes ?? []).some(({ from, to }) => {
-    const there = from === queue ? checker.queues.get(to)?.messages.get(id) : undefined
-    return there !== undefined && (there.ackedAt !== undefined || there.acking.size > 0 || there.ended !== undefined)
+    const target = from === queue ? checker.queues.get(to) : undefined
+    const there = target?.messages.get(id)
+    if (target === undefined || there === undefined) return false
+    const isPurged = lastDeliveredAt > Number.NEGATIVE_INFINITY && target.lastDiscardAt >= lastDeliveredAt
+    return isPurged || there.ackedAt !== undefined || there.acking.size > 0 || there.ended !== undefined
   })
 }
 

@@ -95,6 +95,8 @@ export class QueueState {
   furthest: Message | undefined
   /** The last moment at which a session or a lease ended, or a subscription that never got its answer. */
   lastReturnAt: number = Number.NEGATIVE_INFINITY
+  /** The last `discard` of all. */
+  lastDiscardAt: number = Number.NEGATIVE_INFINITY
   /** By batch number: when the last ack left that was answered. */
   readonly lastAckOf = new Map<number, number>()
 
