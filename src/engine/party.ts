@@ -100,7 +100,8 @@ export class Party {
       this.#engine.tally.refuse(answers.code, command.count)
       this.soon(() => answered([{ index: 0, count: command.count, refusal: answers }]))
     } else if (command.confirm === 'none') this.soon(() => answered(answers.filter(answer => 'refusal' in answer)))
-    else if (command.confirm === 'accepted' && answers.every(isEarly)) this.soon(() => answered(answers))
+    else if (command.confirm === 'accepted' && answers.every(answer => isEarly(answer, command)))
+      this.soon(() => answered(answers))
     else this.answer(() => answered(answers))
     if (kept !== undefined) this.answer(kept)
   }
@@ -426,8 +427,12 @@ export class Party {
 }
 
 /** Whether an answer may be given before the disk: a number that is told is never given again (P3). */
-function isEarly(answer: PublishAnswer): boolean {
-  return 'refusal' in answer || answer.isEarly === true
+/**
+ * May be told before it is on disk. A refusal that has used a number may not: a crash could take it, the frame could come
+ * again behind one that has no answer yet, and what its publisher was told is surely not stored would be stored (P9).
+ */
+function isEarly(answer: PublishAnswer, { number }: PublishCommand): boolean {
+  return 'refusal' in answer ? number === undefined : answer.isEarly === true
 }
 
 function timedOut(queue: string, barrier: string): Refusal {

@@ -159,7 +159,13 @@ export class Consumer {
       id: world.id('c'),
     }))
     for (const child of children)
-      world.record({ type: 'publish-invoke', process, ...child, batch: `ack ${id} ${children[0]?.id}` })
+      world.record({
+        type: 'publish-invoke',
+        process,
+        ...child,
+        batch: `ack ${id} ${children[0]?.id}`,
+        ...(child.queue === this.#queue && { cause: id }),
+      })
     this.#record({ type: 'ack-invoke', id })
     try {
       const publish = children.map(({ queue, id: child }) => ({ queue, body: world.body(child, depth) }))

@@ -93,6 +93,12 @@ export const MUTANTS: readonly Mutant[] = [
     instead: 'const last = isKnown ? producers.last(producer) : number - 1',
   },
   {
+    name: 'an accepted publish is refused before that is on disk',
+    file: 'src/engine/party.ts',
+    text: "'refusal' in answer ? number === undefined : answer.isEarly === true",
+    instead: "'refusal' in answer ? number !== 0 : answer.isEarly === true",
+  },
+  {
     name: 'the answer given again does not say duplicate',
     file: 'src/core/numbering.ts',
     text: 'duplicate: answer.duplicate ?? false,',

@@ -134,6 +134,7 @@ export class HistoryChecker {
       const ids = event.ids ?? (event.id === undefined ? [] : [event.id])
       // Where a discard names nobody, all that there is may be gone.
       if (type === 'discard' && ids.length === 0) {
+        queue.lastDiscardAt = event.t
         for (const message of queue.messages.values()) {
           message.isPerhapsGone = true
           queue.live.delete(message)
@@ -182,6 +183,7 @@ export class HistoryChecker {
     this.counts.attempts += 1
     message.attempts += 1
     if (event.dedupe) message.isDeduped = true
+    if (event.cause !== undefined) message.isCarried = true
     if (event.level === 'accepted') message.isAccepted = true
     this.#invoked(message, event)
     if (event.ttl !== undefined) message.endsAt = Math.min(message.endsAt, event.t + event.ttl)
@@ -263,6 +265,7 @@ export class HistoryChecker {
       highestBatch: Number.NEGATIVE_INFINITY,
       highestSeq: Number.NEGATIVE_INFINITY,
       barriers: [],
+      toldAt: new Map(),
     }
     queue.sessions.set(subscriber, session)
     queue.allSessions.push(session)
@@ -277,6 +280,8 @@ export class HistoryChecker {
   }
 
   #unsubscribed(queue: QueueState, event: HistoryEvent): void {
+    // Also before the answer to its subscribe was read: what was sent behind that answer comes back too.
+    queue.lastReturnAt = event.t
     const session = queue.sessions.get(event.subscriber ?? event.process ?? '')
     if (session?.isOpen) this.#end(session, event.t)
   }
@@ -352,6 +357,7 @@ export class HistoryChecker {
     message.holder = session
     message.mayComeAgain = false
     message.lastDeliveredAt = t
+    message.lastSession = session
     if (!this.options.acksAny?.has(queue.name)) message.acking.clear()
     if (message.ackedAt === undefined) session.held.add(message)
     refresh(queue, message)
@@ -511,7 +517,10 @@ export class HistoryChecker {
     barrier.deliveredAt ??= t
     if (session === undefined) return
     this.#barrierRepeated(barrier, session, { subscriber, isFlagged: replayed || redelivered, t })
-    if (!replayed) this.#barrierOrdered(barrier, session, t)
+    if (!replayed) {
+      this.#barrierOrdered(barrier, session, t)
+      session.toldAt.set(barrier, t)
+    }
     barrier.deliveredTo.set(subscriber, session)
     session.barriers.push(barrier)
     if (!isFirst || this.isEndedEarly(barrier)) return

@@ -46,6 +46,8 @@ export interface HistoryEvent {
   readonly batch_number?: number
   /** Atomic publish that the message is part of. */
   readonly batch?: Id
+  /** On `publish-invoke`: the message of the same queue whose ack carries this one, which joins its batch (B16). */
+  readonly cause?: Id
   /** Time to live in ms, on `publish-invoke`. */
   readonly ttl?: number
   /** On `publish-invoke`: an id that was published before enqueues nothing. */

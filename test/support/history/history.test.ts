@@ -153,6 +153,17 @@ test('lost, redelivered-flag-missing: a dead letter that was requeued is a new o
   expect(wrong([...dead, 'server-kill', late], { routes })).toEqual(['unexpected a'])
 })
 
+test('lost: a dead letter may have been requeued and purged where it came from, if that was after it was last seen', () => {
+  const options = { routes: ['q', 'q.dead'].map((from, k, all) => ({ from, to: all[1 - k] as string })) }
+  const purge = ['discard', 'discard']
+  const start = ['subscribe subscriber=x', ...published('a')]
+  const dead = ['deliver a queue=q.dead subscriber=y', 'disconnect subscriber=y']
+  expect(wrong([...start, ...dead, ...purge], options)).toEqual([])
+  expect(wrong([...start, ...dead], options)).toEqual(['lost a'])
+  expect(wrong([...start, ...purge, ...dead], options)).toEqual(['lost a'])
+  expect(wrong([...start, ...dead, ...purge], { routes: [{ from: 'q', to: 'q.dead' }] })).toEqual(['lost a'])
+})
+
 test('unexpected: never published, not yet published, or surely failed', () => {
   expect(wrong(served('a'))).toContain('unexpected a')
   expect(wrong(['deliver a', ...published('a'), ...served('a')])).toEqual(['unexpected a'])
@@ -220,6 +231,9 @@ test('redelivered-flag-spurious: the first delivery is marked, and nothing can h
   expect(wrong(gone, { halfOpenMs: 5 })).toEqual(['redelivered-flag-spurious a'])
   const returned = ['subscribe subscriber=z', ...published('a'), 'disconnect subscriber=z']
   expect(wrong([...returned, ...served('a', 'redelivered=true')])).toEqual([])
+  // Left before the answer to its subscribe was read: the server had sent it messages, and nobody saw the session.
+  const unseen = ['subscribe subscriber=x', ...published('a'), 'unsubscribe subscriber=z']
+  expect(wrong([...unseen, ...served('a', 'redelivered=true')], { sessionsAreTold: true })).toEqual([])
 })
 
 const AB = [
@@ -267,6 +281,25 @@ test('barrier-early: a dead letter without an event was gone, if it never came h
   expect(wrong([...lines, ...served('a', '', 'y')], { routes })).toContain('barrier-early a')
 })
 
+test('barrier-early: a dead letter that was read late was sent before the release, for the barrier came behind it', () => {
+  const routes = [{ from: 'q', to: 'q.dead' }]
+  const [toX = '', toY = ''] = TO_BOTH
+  const dead = ['deliver a queue=q.dead', 'ack-invoke a queue=q.dead', ...served('b')]
+  // The way to y is slow: the lease ran out and its dead letter is read elsewhere, before y has read anything.
+  expect(wrong([...AB, toX, 'deliver a subscriber=y', ...dead, toY], { routes })).toEqual([])
+  // y has read the barrier, or subscribed after it, or never got it: it was sent behind the release, or that is not known.
+  expect(wrong([...AB, toX, toY, 'deliver a subscriber=y', ...dead], { routes })).toContain('barrier-early a')
+  const later = ['subscribe subscriber=z', 'deliver a subscriber=z', ...dead]
+  expect(wrong([...AB, toX, toY, ...later], { routes })).toContain('barrier-early a')
+  expect(wrong([...AB, toX, 'deliver a subscriber=y', ...dead], { routes })).toContain('barrier-early a')
+  // A replay tells nothing of when it was sent.
+  const replayed = `${toY} replayed=true`
+  expect(wrong([...AB, toX, 'deliver a subscriber=y', ...dead, replayed], { routes })).toContain('barrier-early a')
+  // And what is not gone must have been acked before, wherever the barrier comes.
+  const acks = [...acked('a', 'y'), toY, ...served('b')]
+  expect(wrong([...AB, toX, 'deliver a subscriber=y', ...acks], { routes })).toContain('barrier-early a')
+})
+
 test('barrier-overtaken: what is behind it goes out while one before it is not acked', () => {
   const tail = [...acked('a'), ...TO_BOTH, ...acked('b', 'y')]
   const lines = [...AB, 'deliver a subscriber=x', 'deliver b subscriber=y', ...tail]
@@ -280,6 +313,21 @@ test('barrier-overtaken: what is behind it goes out while one before it is not a
   const early = [...placeless, ...published('c', 'seq=4 batch_number=0'), ...served('c', 'seq=4 batch_number=0')]
   const barriers = TO_BOTH.map(line => `${line} seq=2 batch_number=0`)
   expect(wrong([...early, ...served('a'), ...barriers, ...served('b')])).toEqual([])
+})
+
+test('barrier-overtaken: work that makes work goes before what was published earlier, and only a batch number tells', () => {
+  const start = ['subscribe subscriber=x', ...published('p', 'seq=1'), ...published('a', 'seq=2'), ...barrier('B')]
+  const child = ['deliver p subscriber=x', 'publish-invoke c cause=p', ...acked('p'), 'publish-ok c']
+  const place = 'seq=4 batch_number=0'
+  const rest = ['ack-invoke c subscriber=x', ...served('a', 'seq=2 batch_number=0')]
+  expect(wrong([...start, ...child, `deliver c subscriber=x ${place}`, ...rest])).toEqual([])
+  // Any other message that was published behind the barrier's confirm stands behind it.
+  const plain = child.map(line => line.replace(' cause=p', ''))
+  expect(wrong([...start, ...plain, `deliver c subscriber=x ${place}`, ...rest])).toContain('barrier-overtaken a')
+  // And where the batches are told, they judge it.
+  const told = start.map(line => (line === 'barrier-publish-ok B' ? `${line} seq=3 batch_number=0` : line))
+  const late = [...told, ...child, 'deliver c subscriber=x seq=4 batch_number=1', ...rest]
+  expect(wrong([...late, 'barrier-deliver B subscriber=x'])).toContain('barrier-overtaken a')
 })
 
 test('barrier-overtaken: a message that comes again after a crash was not settled when what is behind it went out', () => {

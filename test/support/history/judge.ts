@@ -22,11 +22,21 @@ function judgeSuspicion(checker: HistoryChecker, { kind, message, barrier, t, ov
   if (overtaker !== undefined && !isAfter(overtaker, barrier, isFifo)) return
   // Ended without a word, before the barrier: a dead letter, or purged, and it never came here again.
   const isGone = message.movedAt !== undefined || message.isPerhapsGone
-  if (isGone && message.lastDeliveredAt < t) return
+  if (isGone && (message.lastDeliveredAt < t || wasSentBefore(message, barrier))) return
   // Accepted, and lost by a crash, perhaps after somebody had got it (D12): it was not there any more.
   if (message.isAccepted && checker.lastKillAt >= Math.max(message.invokedAt ?? 0, message.lastDeliveredAt)) return
   const what = overtaker === undefined ? `barrier ${barrier.id} was delivered` : `${overtaker.id} was delivered`
   checker.violation(kind, message, t, `${what} while ${message.id}, before barrier ${barrier.id}, was not acked`)
+}
+
+/**
+ * Read after somebody had the barrier, over a slower way: on this connection the barrier came behind it, and a connection
+ * keeps the order of sending (B7). The barrier is sent to all at its release (B5), so the message was sent before that, and
+ * says nothing of how long it was live.
+ */
+function wasSentBefore({ lastSession, lastDeliveredAt }: Message, barrier: Barrier): boolean {
+  const toldAt = lastSession?.toldAt.get(barrier)
+  return toldAt !== undefined && toldAt >= lastDeliveredAt
 }
 
 function judgeMessage(checker: HistoryChecker, message: Message): void {
@@ -53,11 +63,17 @@ function judgeMessage(checker: HistoryChecker, message: Message): void {
   checker.violation('lost', message, checker.lastAt, `confirmed at ${message.confirmedAt}; ${what}`)
 }
 
-/** It went round in a circle of queues, and what was read of it last was sent first. */
-function isOverElsewhere(checker: HistoryChecker, { queue, id }: Message): boolean {
+/**
+ * It went round in a circle of queues, and what was read of it last was sent first. Or a purge took it where it went: a
+ * dead letter is requeued without an event, and nobody need have got it there. Only a purge after it was last seen here.
+ */
+function isOverElsewhere(checker: HistoryChecker, { queue, id, lastDeliveredAt }: Message): boolean {
   return (checker.options.routes ?? []).some(({ from, to }) => {
-    const there = from === queue ? checker.queues.get(to)?.messages.get(id) : undefined
-    return there !== undefined && (there.ackedAt !== undefined || there.acking.size > 0 || there.ended !== undefined)
+    const target = from === queue ? checker.queues.get(to) : undefined
+    const there = target?.messages.get(id)
+    if (target === undefined || there === undefined) return false
+    const isPurged = lastDeliveredAt > Number.NEGATIVE_INFINITY && target.lastDiscardAt >= lastDeliveredAt
+    return isPurged || there.ackedAt !== undefined || there.acking.size > 0 || there.ended !== undefined
   })
 }
 

@@ -13,6 +13,8 @@ export interface Session {
   highestBatch: number
   highestSeq: number
   readonly barriers: Barrier[]
+  /** When it got those that were not replayed. */
+  readonly toldAt: Map<Barrier, number>
 }
 
 /** Where something is in its queue, as far as anybody was told. */
@@ -36,6 +38,8 @@ interface Published extends Place {
 }
 
 export interface Message extends Published {
+  /** An ack in the same queue carried it: it is in the batch of the message acked, however late it was published (B16). */
+  isCarried: boolean
   isDeduped: boolean
   /** Its confirm said `accepted`. */
   isAccepted: boolean
@@ -46,6 +50,7 @@ export interface Message extends Published {
   unflagged: number
   highestAttempt: number
   lastDeliveredAt: number
+  lastSession: Session | undefined
   holder: Session | undefined
   /** Something happened after which it may come again. */
   mayComeAgain: boolean
@@ -88,8 +93,10 @@ export class QueueState {
   readonly bySeq = new Map<number, string>()
   /** Of what was delivered, a message of the highest batch. */
   furthest: Message | undefined
-  /** The last moment at which a session or a lease ended. */
+  /** The last moment at which a session or a lease ended, or a subscription that never got its answer. */
   lastReturnAt: number = Number.NEGATIVE_INFINITY
+  /** The last `discard` of all. */
+  lastDiscardAt: number = Number.NEGATIVE_INFINITY
   /** By batch number: when the last ack left that was answered. */
   readonly lastAckOf = new Map<number, number>()
 
@@ -117,6 +124,7 @@ export function newMessage(queue: string, id: string, isMoved: boolean): Message
     isMoved,
     attempts: 0,
     fails: 0,
+    isCarried: false,
     isDeduped: false,
     isAccepted: false,
     endsAt: Number.POSITIVE_INFINITY,
@@ -125,6 +133,7 @@ export function newMessage(queue: string, id: string, isMoved: boolean): Message
     unflagged: 0,
     highestAttempt: 0,
     lastDeliveredAt: Number.NEGATIVE_INFINITY,
+    lastSession: undefined,
     holder: undefined,
     mayComeAgain: false,
     acking: new Map(),
@@ -167,6 +176,8 @@ export function isBefore(a: Message, barrier: Barrier, hasFifoPublishers: boolea
 /** Whether `a` stands behind the barrier for sure. */
 export function isAfter(a: Message, barrier: Barrier, hasFifoPublishers: boolean): boolean {
   if (a.batch !== undefined && barrier.batch !== undefined) return a.batch > barrier.batch
+  // Work that makes work has a later number and is published later, and stands in an earlier batch all the same.
+  if (a.isCarried) return false
   if (a.seq !== undefined && barrier.seq !== undefined) return a.seq > barrier.seq
   if (a.isMoved || barrier.isMoved) return false
   if (barrier.confirmedAt !== undefined && a.invokedAt !== undefined && a.invokedAt > barrier.confirmedAt) return true
