@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { ConfigError } from './config/config.ts'
 import { readServeFlags, SERVE_HELP, UsageError } from './config/flags.ts'
-import { loadConfig } from './config/load.ts'
+import { type ConfigSources, loadConfig } from './config/load.ts'
 
 const EXIT_UNEXPECTED = 1
 const EXIT_USAGE = 2
@@ -13,7 +13,7 @@ if (command === 'serve') {
   await serve(args)
 } else {
   const { run } = await import('@sluice/cli')
-  process.exitCode = await run(process.argv.slice(2))
+  process.exitCode = await run(process.argv.slice(2), process, await import('./upkeep/here.ts'))
 }
 
 /** Runs a server until a signal ends it. Standard output gets the one line that says it is ready, and nothing else. */
@@ -21,6 +21,7 @@ async function serve(args: readonly string[]): Promise<void> {
   try {
     const sources = readServeFlags(args, process.env)
     if (sources === 'help') return void process.stdout.write(SERVE_HELP)
+    if (sources.isShown) return await show(sources)
     const { config } = loadConfig(sources)
     // What the server writes is for its user alone, whatever it is.
     process.umask(0o077)
@@ -34,6 +35,13 @@ async function serve(args: readonly string[]): Promise<void> {
   } catch (error) {
     complain(error)
   }
+}
+
+/** `--print-config`: what would be started. */
+async function show(sources: ConfigSources): Promise<void> {
+  const { checkConfig } = await import('./upkeep/check-config.ts')
+  const { shownAsToml } = await import('./config/show.ts')
+  process.stdout.write(shownAsToml(await checkConfig(sources)))
 }
 
 /** The first signal closes in order, the second ends the process at once. */

@@ -23,6 +23,7 @@ import { PublishRates } from './net/publish-rate.ts'
 import { SendBuffers } from './net/send-buffers.ts'
 import { jsonLog, type Log, silentLog } from './observe/log.ts'
 import { sparingly } from './observe/sparing.ts'
+import { Backups } from './upkeep/backup.ts'
 
 export type { ServerConfig } from './config/config.ts'
 
@@ -107,6 +108,15 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     const http = createHttpServer(engine, {
       version,
       tokens: new TokenDesk({ access, log, isOpen: !isAsking }),
+      backups: new Backups({
+        data: config.memory ? undefined : config.data,
+        journal,
+        log,
+        version,
+        isOpen: !isAsking,
+        now: () => clock.now(),
+        ...(config.diskFreeMin === undefined ? {} : { freeMin: config.diskFreeMin }),
+      }),
       ...doorkeeper,
       entrance: entranceOf(config, parts),
       pullsMax: config.pullsMax,

@@ -9,6 +9,7 @@ Starts a server. Prints "sluice ready on http://HOST:PORT" once it is ready.
   --data DIR           folder that keeps everything (default: ./sluice-data)
   --listen HOST:PORT   where to listen; port 0 picks a free one (default: 127.0.0.1:7420)
   --memory             keep nothing: for trying out and for tests
+  --print-config       print the settings and where each comes from, and start nothing
   --help               this text
 
 Each setting can also be given by the environment: SLUICE_CONFIG, SLUICE_DATA, SLUICE_LISTEN, SLUICE_MEMORY, …
@@ -27,17 +28,17 @@ export class UsageError extends Error {
 /**
  * Reads what stands behind `sluice serve`.
  *
- * @returns `help` when only the help was asked for
+ * @returns `help` when only the help was asked for; `isShown`: the configuration is to be shown, and nothing started
  * @throws UsageError
  */
 export function readServeFlags(
   args: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
-): ConfigSources | 'help' {
-  const { config, help, ...flags } = parse(args)
+): (ConfigSources & { readonly isShown: boolean }) | 'help' {
+  const { config, help, 'print-config': isShown = false, ...flags } = parse(args)
   if (help === true) return 'help'
   const file = config ?? (environment['SLUICE_CONFIG'] || undefined)
-  return { ...(file === undefined ? {} : { file }), flags, environment }
+  return { ...(file === undefined ? {} : { file }), flags, environment, isShown }
 }
 
 function parse(args: readonly string[]) {
@@ -49,6 +50,7 @@ function parse(args: readonly string[]) {
         data: { type: 'string' },
         listen: { type: 'string' },
         memory: { type: 'boolean' },
+        'print-config': { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     }).values

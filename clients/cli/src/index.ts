@@ -3,18 +3,21 @@ import type { Act } from './act.ts'
 import { closeOptionalValues } from './arguments.ts'
 import { DONE, Stop, USAGE } from './exit.ts'
 import { explain } from './explain.ts'
+import type { Here } from './here.ts'
 import { type CommonOptions, DEFAULT_URL, type Io, type Shell, shellOf, tokenOf } from './io.ts'
 import { programOf } from './program.ts'
 
+export type { Here } from './here.ts'
 export type { Io } from './io.ts'
 
 /**
  * Runs one `sluice` command, all but `serve`.
  *
  * @param argv words behind the program's name
+ * @param here what is done on this machine without a server; absent: nothing is
  * @returns the exit code; the process is left alone
  */
-export async function run(argv: readonly string[], io: Io = process): Promise<number> {
+export async function run(argv: readonly string[], io: Io = process, here?: Here): Promise<number> {
   let exitCode = DONE
   const act: Act = work =>
     async function (this: Command, ...values: unknown[]) {
@@ -26,7 +29,7 @@ export async function run(argv: readonly string[], io: Io = process): Promise<nu
       })
     }
   try {
-    await programOf(io, act).parseAsync(closeOptionalValues(argv), { from: 'user' })
+    await programOf(io, act, here).parseAsync(closeOptionalValues(argv), { from: 'user' })
     return exitCode
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error

@@ -6,6 +6,7 @@ import { consumeCommand } from './consume.ts'
 import { deadCommand } from './dead.ts'
 import { Stop, USAGE } from './exit.ts'
 import { filterCommand } from './filter.ts'
+import type { Here } from './here.ts'
 import { DEFAULT_URL, type Io } from './io.ts'
 import { publishCommand } from './publish.ts'
 import { queueCommand } from './queue.ts'
@@ -14,7 +15,7 @@ import { tokenCommand } from './token.ts'
 import { waitCommand } from './wait.ts'
 
 /** All commands with their options and help. */
-export function programOf(io: Io, act: Act): Command {
+export function programOf(io: Io, act: Act, here?: Here): Command {
   const program = new Command('sluice')
     .description(
       'A message queue with barriers: publish, put a barrier, wait. It opens when everything before it is done.',
@@ -42,7 +43,7 @@ export function programOf(io: Io, act: Act): Command {
     deadCommand,
     filterCommand,
     tokenCommand,
-    serverCommand,
+    (act: Act) => serverCommand(act, here),
   ]
   for (const command of commands) program.addCommand(command(act))
   for (const command of everyCommand(program)) behave(command, io)

@@ -2,6 +2,7 @@ import type { Engine, Outbox, Peer, Principal, Refusal } from '../../engine/peer
 import { networkOf } from '../../net/entrance.ts'
 import type { PublishRate, PublishRates } from '../../net/publish-rate.ts'
 import type { SendBuffers } from '../../net/send-buffers.ts'
+import type { BackupDesk } from './backup.ts'
 import { unauthenticated } from './login.ts'
 import { Problem } from './problem.ts'
 import type { TokenDesk } from './tokens.ts'
@@ -28,6 +29,8 @@ export interface Shared {
   readonly version: string
   /** Absent: there are none. */
   readonly tokens: TokenDesk | undefined
+  /** Absent: none are taken. */
+  readonly backups: BackupDesk | undefined
   /** A client that neither sends what it began nor reads what it is sent for so long is cut (R9). */
   readonly silenceMs: number
   readonly pullsMax: number

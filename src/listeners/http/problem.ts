@@ -11,6 +11,7 @@ type HttpCode =
   | 'invalid-token'
   | 'token-exists'
   | 'too-many-tokens'
+  | 'folder-not-usable'
   | 'method-not-allowed'
   | 'unsupported-media-type'
   | 'request-too-large'
@@ -39,6 +40,7 @@ export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'invalid-token': 400,
   'token-exists': 409,
   'too-many-tokens': 429,
+  'folder-not-usable': 409,
   'no-such-route': 404,
   'method-not-allowed': 405,
   'request-timeout': 408,

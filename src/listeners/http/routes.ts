@@ -1,3 +1,4 @@
+import { BACKUP_ROUTES } from './backup.ts'
 import { BARRIER_ROUTES } from './barriers.ts'
 import { CONTENT_ROUTES } from './contents.ts'
 import { DEAD_LETTER_ROUTES } from './dead-letters.ts'
@@ -32,6 +33,7 @@ export const ROUTES: readonly Route[] = [
   ...DEAD_LETTER_ROUTES,
   ...FILTER_ROUTES,
   ...TOKEN_ROUTES,
+  ...BACKUP_ROUTES,
 ]
 
 const PATTERNS = ROUTES.map(route => ({ route, segments: route.path.split('/') }))
