@@ -21,7 +21,7 @@ async function serve(args: readonly string[]): Promise<void> {
   try {
     const sources = readServeFlags(args, process.env)
     if (sources === 'help') return void process.stdout.write(SERVE_HELP)
-    if (sources.isShown) return await show(sources)
+    if (sources.isShown === true) return await show(sources)
     const { config } = loadConfig(sources)
     // What the server writes is for its user alone, whatever it is.
     process.umask(0o077)
@@ -44,13 +44,14 @@ async function show(sources: ConfigSources): Promise<void> {
   process.stdout.write(shownAsToml(await checkConfig(sources)))
 }
 
-/** The first signal closes in order, the second ends the process at once. */
-function closeOnSignal(server: { close(): Promise<void> }): void {
+/** The first signal lets come to an end what is being worked on, and closes in order; the second ends the process at once. */
+function closeOnSignal(server: { drain(): Promise<void>; close(): Promise<void> }): void {
   let closing = false
   const stop = (signal: keyof typeof SIGNAL_NUMBERS): void => {
     if (closing) process.exit(128 + SIGNAL_NUMBERS[signal])
     closing = true
-    server.close().then(
+    const ended = server.drain().then(() => server.close())
+    ended.then(
       () => process.exit(0),
       error => {
         complain(error)

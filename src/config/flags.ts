@@ -34,11 +34,11 @@ export class UsageError extends Error {
 export function readServeFlags(
   args: readonly string[],
   environment: Readonly<Record<string, string | undefined>>,
-): (ConfigSources & { readonly isShown: boolean }) | 'help' {
-  const { config, help, 'print-config': isShown = false, ...flags } = parse(args)
+): (ConfigSources & { readonly isShown?: boolean }) | 'help' {
+  const { config, help, 'print-config': isShown, ...flags } = parse(args)
   if (help === true) return 'help'
   const file = config ?? (environment['SLUICE_CONFIG'] || undefined)
-  return { ...(file === undefined ? {} : { file }), flags, environment, isShown }
+  return { ...(file === undefined ? {} : { file }), flags, environment, ...(isShown === true && { isShown }) }
 }
 
 function parse(args: readonly string[]) {

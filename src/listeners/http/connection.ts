@@ -173,10 +173,13 @@ export class Connection implements Outbox {
   /**
    * Comes back when publishes are taken: at once, or within some seconds.
    *
-   * @throws Problem `server-busy`
+   * @throws Problem `server-busy`, `shutting-down`
    */
   async admission(): Promise<void> {
     if (!this.engine.pressure.on) return
+    if (!this.engine.readiness().ready) {
+      throw new Problem('shutting-down', 'nothing can be published now: the server is shutting down')
+    }
     const isOver = await this.wait<boolean>((_, answered) => {
       const fell = (): void => {
         end()
