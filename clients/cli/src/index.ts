@@ -1,6 +1,7 @@
 import { type Command, CommanderError } from 'commander'
 import type { Act } from './act.ts'
 import { closeOptionalValues } from './arguments.ts'
+import { COMPLETE, complete } from './completion.ts'
 import { DONE, Stop, USAGE } from './exit.ts'
 import { explain } from './explain.ts'
 import type { Here } from './here.ts'
@@ -28,8 +29,13 @@ export async function run(argv: readonly string[], io: Io = process, here?: Here
         return work({ ...shell, token }, args, options as never)
       })
     }
+  const program = programOf(io, act, here)
+  if (argv[0] === COMPLETE) {
+    const shell = shellOf(io, {})
+    return complete({ ...shell, token: tokenOf(io, {}) }, program, argv.slice(1))
+  }
   try {
-    await programOf(io, act, here).parseAsync(closeOptionalValues(argv), { from: 'user' })
+    await program.parseAsync(closeOptionalValues(argv), { from: 'user' })
     return exitCode
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error

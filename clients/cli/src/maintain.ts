@@ -4,12 +4,29 @@ import { count, counted, sized } from './format.ts'
 import { type DataContents, type Here, hereOf, type NotDone } from './here.ts'
 import { ask, type Document, LONG_TIMEOUT_MS } from './http.ts'
 import { printJson, type Shell, write } from './io.ts'
-import { printTable } from './table.ts'
+import { type Cell, printTable } from './table.ts'
 
 /* Backup, restore, check: what keeps the data of a server. */
 
 /** A copy of a hundred gibibytes takes its time. */
 const BACKUP_TIMEOUT_MS: number = 12 * LONG_TIMEOUT_MS
+
+/** Whatever the server says of itself: a newer one may say more. */
+export async function info(shell: Shell): Promise<number> {
+  const facts = await ask(shell, 'GET', '/v1/server')
+  if (shell.json) await printJson(shell, facts)
+  else await printTable(shell, ['WHAT', 'VALUE'], flattened(facts))
+  return DONE
+}
+
+/** `limits.message_max` and its value, for what is inside of what. */
+function flattened(facts: Document, before = ''): readonly (readonly [string, Cell])[] {
+  return Object.entries(facts).flatMap(([name, value]): readonly (readonly [string, Cell])[] => {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return flattened(value as Document, `${before}${name}.`)
+    return [[`${before}${name}`, Array.isArray(value) ? value.join(', ') : (value as Cell)]]
+  })
+}
 
 export async function backup(shell: Shell, folder: string): Promise<number> {
   // The path is one of the server's machine: what is typed here means something there only if it is this one.

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import type { Act } from './act.ts'
 import { barrierCommand } from './barrier.ts'
+import { completionCommand } from './completion.ts'
 import { consumeCommand } from './consume.ts'
 import { deadCommand } from './dead.ts'
 import { Stop, USAGE } from './exit.ts'
@@ -12,6 +13,7 @@ import { publishCommand } from './publish.ts'
 import { queueCommand } from './queue.ts'
 import { serverCommand } from './server.ts'
 import { tokenCommand } from './token.ts'
+import { topCommand } from './top.ts'
 import { waitCommand } from './wait.ts'
 
 /** All commands with their options and help. */
@@ -44,6 +46,8 @@ export function programOf(io: Io, act: Act, here?: Here): Command {
     filterCommand,
     tokenCommand,
     (act: Act) => serverCommand(act, here),
+    topCommand,
+    completionCommand,
   ]
   for (const command of commands) program.addCommand(command(act))
   for (const command of everyCommand(program)) behave(command, io)
@@ -67,6 +71,11 @@ function serveCommand(act: Act): Command {
   return new Command('serve')
     .summary('start a server')
     .description('Starts a server: sluice serve [--config sluice.toml] [--data DIR] [--listen HOST:PORT] [--memory]')
+    .option('--config <file>', 'settings and queues, as TOML')
+    .option('--data <folder>', 'folder that keeps everything')
+    .option('--listen <host:port>', 'where to listen; port 0 picks a free one')
+    .option('--memory', 'keep nothing')
+    .option('--print-config', 'print the settings and where each comes from, and start nothing')
     .action(
       act(() => Promise.reject(new Stop(USAGE, 'This is the client; "sluice serve" is run by the package sluice.'))),
     )

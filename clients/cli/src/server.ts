@@ -8,7 +8,7 @@ import { readConfiguration } from './import-amps/configuration.ts'
 import { sayTranslations, tomlOf } from './import-amps/report.ts'
 import { translate } from './import-amps/translation.ts'
 import { confirmed, printJson, type Shell, write } from './io.ts'
-import { backup, checkConfig, checkData, restore } from './maintain.ts'
+import { backup, checkConfig, checkData, info, restore } from './maintain.ts'
 
 interface Options {
   readonly output?: string
@@ -30,6 +30,11 @@ export function serverCommand(act: Act, here?: Here): Command {
     .option('--output <file>', 'write the TOML here; default: stdout')
     .addHelpText('after', EXAMPLES)
     .action(act<Options>((shell, [file], options) => importAmps(shell, file!, options)))
+  server
+    .command('info')
+    .description('Says what the server is, what its limits are, and how it is doing.')
+    .addHelpText('after', INFO_EXAMPLES)
+    .action(act(info))
   server
     .command('backup')
     .description(
@@ -65,6 +70,12 @@ export function serverCommand(act: Act, here?: Here): Command {
     )
   return server.addHelpText('after', SERVER_EXAMPLES)
 }
+
+const INFO_EXAMPLES = `
+Examples:
+  $ sluice server info
+  $ sluice server info --json | jq .publishing
+`
 
 const SERVER_EXAMPLES = `
 Examples:
