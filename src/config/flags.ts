@@ -12,6 +12,14 @@ Starts a server. Prints "sluice ready on http://HOST:PORT" once it is ready.
   --print-config       print the settings and where each comes from, and start nothing
   --help               this text
 
+SIGTERM and SIGINT let what is being worked on come to its end, for the setting drain (10s); a second one ends at once.
+SIGHUP reads the certificates again. Exit codes: 0 stopped   1 cannot start   2 usage   74 the disk failed: start it again
+
+Examples:
+  $ sluice serve --data /var/lib/sluice
+  $ sluice serve --config sluice.toml --print-config
+  $ SLUICE_LISTEN=127.0.0.1:0 sluice serve --memory
+
 Each setting can also be given by the environment: SLUICE_CONFIG, SLUICE_DATA, SLUICE_LISTEN, SLUICE_MEMORY, …
 `
 

@@ -120,7 +120,7 @@ test('bash completes: words, values behind =, names with blanks and colons', () 
   expect(bash('sluice publish sales --file ')).toEqual(['compopt -o default'])
 })
 
-test.each(['zsh', 'fish'] as const)('the script for %s can be read by it', async (shell, { skip }) => {
+test.for(['zsh', 'fish'] as const)('the script for %s can be read by it', async (shell, { skip }) => {
   const { stdout, exitCode } = await server.run(['completion', shell])
   expect(exitCode).toBe(0)
   expect(stdout).toContain('__complete')

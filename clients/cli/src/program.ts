@@ -5,6 +5,7 @@ import { barrierCommand } from './barrier.ts'
 import { completionCommand } from './completion.ts'
 import { consumeCommand } from './consume.ts'
 import { deadCommand } from './dead.ts'
+import { EXAMPLES } from './examples.ts'
 import { Stop, USAGE } from './exit.ts'
 import { filterCommand } from './filter.ts'
 import type { Here } from './here.ts'
@@ -34,7 +35,7 @@ export function programOf(io: Io, act: Act, here?: Here): Command {
       new Option('--progress <how>', 'a line of JSON a second on stderr, or nothing').choices(['json', 'none']),
     )
     .option('--yes', 'do not ask before something is lost')
-    .addHelpText('after', HELP)
+    .addHelpText('after', PROGRAM_HELP)
   const commands = [
     serveCommand,
     publishCommand,
@@ -50,11 +51,16 @@ export function programOf(io: Io, act: Act, here?: Here): Command {
     completionCommand,
   ]
   for (const command of commands) program.addCommand(command(act))
-  for (const command of everyCommand(program)) behave(command, io)
+  for (const command of everyCommand(program)) {
+    behave(command, io)
+    const examples = EXAMPLES[pathOf(command).replace('sluice ', '')]
+    if (examples !== undefined)
+      command.addHelpText('after', `\nExamples:\n${examples.map(line => `  $ ${line}`).join('\n')}`)
+  }
   return program
 }
 
-const HELP = `
+const PROGRAM_HELP = `
 Exit codes: 0 done, or released clean   1 unexpected   2 usage   3 no such queue or barrier
             4 refused, or batch incomplete   5 server not reachable   6 timed out
             7 released with dead letters   8 batch cancelled, failed or expired   130 interrupted
@@ -91,6 +97,9 @@ function behave(command: Command, io: Io): void {
     .exitOverride()
     .configureHelp({
       showGlobalOptions: true,
+      // What is there only to be said no to.
+      visibleArguments: command =>
+        command.registeredArguments.filter(each => each.name() !== 'more' && each.description !== ''),
       optionTerm: option => option.flags.replace(' [=', '[='),
       subcommandTerm: command => command.name(),
     })
