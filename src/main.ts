@@ -29,8 +29,9 @@ async function serve(args: readonly string[]): Promise<void> {
     const { startServer } = await import('./server.ts')
     const server = await startServer(config)
     closeOnSignal(server)
-    // Without anything to reload a hang-up ends the process, as it does everywhere.
-    if (server.reload !== undefined) process.on('SIGHUP', () => server.reload?.())
+    // Without anything to reload a hang-up ends a process with its terminal, as it does everywhere. Where there is none,
+    // somebody has asked for a reload, and a server that ends by that would not even be started again.
+    if (server.reload !== undefined || !process.stdin.isTTY) process.on('SIGHUP', () => server.reload?.())
     process.stdout.write(`sluice ready on ${server.url}\n`)
   } catch (error) {
     complain(error)
@@ -74,5 +75,8 @@ function complain(error: unknown): void {
 /** An error with a code (folder locked, address in use, …) was foreseen; its message says enough. */
 function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  return 'code' in error ? error.message : (error.stack ?? error.message)
+  const code = 'code' in error ? String(error.code) : ''
+  if (code === 'EADDRINUSE')
+    return `${error.message}. Another program listens there: choose with --listen, port 0 picks a free one`
+  return code === '' ? (error.stack ?? error.message) : error.message
 }

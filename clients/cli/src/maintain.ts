@@ -89,6 +89,7 @@ const EXITS: Readonly<Record<string, number>> = {
 const NEXT: Readonly<Record<string, string>> = {
   locked: 'a running server is asked for a backup, and that is checked: sluice server backup DIR',
   'damaged-backup': 'look for another backup: a folder is one if it has a backup.json',
+  'no-backup': 'look for another backup: a folder is one if it has a backup.json',
   damaged: 'take the last good backup: sluice server restore BACKUP --data NEW-FOLDER',
 }
 
