@@ -24,7 +24,7 @@ export async function check(
 }
 
 export async function scan(folder: string): Promise<ScanReport | Refused> {
-  return refusedOr(async () => (await import('./scan.ts')).scanApart(folder))
+  return refusedOr(async () => (await import('../journal/lmdb/rebuild.ts')).scanFolder(folder))
 }
 
 export async function restore(

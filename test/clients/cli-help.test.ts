@@ -1,8 +1,9 @@
 import { PassThrough, Readable } from 'node:stream'
-import type { Command } from 'commander'
 import { expect, test } from 'vitest'
 import { programOf } from '../../clients/cli/src/program.ts'
 import { SERVE_HELP } from '../../src/config/flags.ts'
+
+type Command = ReturnType<typeof programOf>
 
 const io = { stdin: Readable.from([]), stdout: new PassThrough(), stderr: new PassThrough(), env: {} }
 

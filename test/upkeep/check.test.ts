@@ -78,7 +78,7 @@ test('R8: rows that are whole and do not fit together are told', async () => {
   expect(stderr).toContain('but not the messages of row 7000')
 })
 
-test('a file whose pages are broken ends the process that reads it at the worst, not the check', async () => {
+test('R8: a file whose pages are broken is told, by a check and by a start', async () => {
   const data = await stopped()
   const file = join(data, 'data.mdb')
   const bytes = readFileSync(file)

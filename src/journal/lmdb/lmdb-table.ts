@@ -9,7 +9,7 @@ import { checkPages, Damage, HEADS_BYTES } from './pages.ts'
 
 export const FILE = 'data.mdb'
 /** An empty file, there from the first commit on: without it a file that was deleted would look like a first start. */
-const FILLED = 'filled'
+export const FILLED = 'filled'
 /** What a commit may need on the disk beside twice its rows: pages of the tree, and the list of free ones. */
 const ROOM_BYTES = 512 * 1_024
 /** LMDB tells the cause of a failed commit in the same tick, if it does. */

@@ -1,4 +1,4 @@
-import { chmodSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { JournalFailure } from '../journal.ts'
 import { decodeRow } from '../table/row-codec.ts'
@@ -6,7 +6,7 @@ import { type ScanReport, scanTable } from '../table/scan.ts'
 import { eachKey, type Table, type Write } from '../table/table.ts'
 import { formatOf } from '../table/table-journal.ts'
 import { prepareFolder, syncFolder } from './folder.ts'
-import { FILE, openTable, openTableFile } from './lmdb-table.ts'
+import { FILE, FILLED, openTable, openTableFile } from './lmdb-table.ts'
 import { lockFolder } from './lock.ts'
 
 /** What one write of a rebuild holds, about. */
@@ -19,6 +19,9 @@ const WRITE_BYTES: number = 16 * 2 ** 20
  * @throws JournalFailure `locked`, `unusable-folder`, and `bad-format` or `damaged` where nothing can be read at all
  */
 export async function scanFolder(folder: string): Promise<ScanReport> {
+  if (!existsSync(join(folder, FILE)) && !existsSync(join(folder, FILLED))) {
+    throw new JournalFailure('unusable-folder', `there are no data in ${folder}: ${FILE} is not there`)
+  }
   const table = await openTable(folder)
   try {
     return scanTable(table)

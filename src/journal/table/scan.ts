@@ -45,9 +45,6 @@ const DAMAGE_MAX = 100
 /**
  * Reads every row of a table and compares it with its checksum, then puts everything together as a start would. Changes
  * nothing.
- *
- * A file whose pages are broken can end the process that reads it, so data that nobody vouches for belong into a process
- * of their own.
  */
 export function scanTable(table: Table): ScanReport {
   const scan = new Scan(table)
@@ -74,9 +71,6 @@ class Scan {
       this.#format = formatOf(this.#table)
       for (const key of eachKey(this.#table, Buffer.of(0), Buffer.of(0xff))) this.#try(() => this.#row(key))
     })
-    const told = this.#table.rowCount?.() ?? this.#rows
-    if (this.#damagedCount === 0 && told !== this.#rows)
-      this.#note(`the data are damaged: of ${told} rows ${this.#rows} are found`)
     // Rows can be whole and not fit together; where some are not whole that would be told twice.
     if (this.#damagedCount === 0) {
       this.#try(() => {

@@ -252,15 +252,7 @@ export class TableJournal implements Journal {
  */
 export function formatOf(table: Table): number {
   const row = table.get(FORMAT_KEY)
-  if (row === undefined) {
-    // LMDB finds nothing behind a broken page and says nothing: that must not pass for a new folder (R8).
-    const count = table.rowCount?.() ?? 0
-    if (count === 0) return FORMAT
-    throw new JournalFailure(
-      'damaged',
-      `the data are damaged: there are ${count} rows, and those that begin them are not found`,
-    )
-  }
+  if (row === undefined) return FORMAT
   const { format } = decodeRow(FORMAT_KEY, row).note as { format: number }
   if (format <= FORMAT) return format
   throw new JournalFailure(

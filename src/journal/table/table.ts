@@ -15,8 +15,6 @@ export interface Table {
   write(writes: readonly Write[], done: (failure?: Error) => void): void
   /** Bytes that the table holds on its disk, and will use again before it takes more. Absent: none. */
   spareBytes?(): number
-  /** How many rows there are, as the table itself says, not as they are found: broken pages can hide some. Absent: it does not know. */
-  rowCount?(): number
   /** Writes all of it, as at one write, to a file that is not there yet; reads and writes go on meanwhile. Absent: it cannot. */
   copyTo?(file: string): Promise<void>
   close(): Promise<void>
