@@ -25,7 +25,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'server',
-          include: at('access', 'journal', 'engine', 'net', 'listeners', 'clients', 'attacks'),
+          include: at('access', 'journal', 'engine', 'net', 'listeners', 'clients', 'attacks', 'upkeep'),
           testTimeout: 30_000,
         },
       },

@@ -26,6 +26,7 @@ import { spaceOf } from './observe/folder.ts'
 import { jsonLog, type Log, silentLog } from './observe/log.ts'
 import { sparingly } from './observe/sparing.ts'
 import { Reporting } from './reporting.ts'
+import { Backups } from './upkeep/backup.ts'
 
 export type { ServerConfig } from './config/config.ts'
 
@@ -39,6 +40,8 @@ export interface RunningServer {
   readonly url: string
   /** Reads the certificates again; absent: there is nothing to be read again. Files that cannot be used are logged, and change nothing. */
   reload?(): void
+  /** Before `close`: begins nothing new, and gives what is being worked on the time of the setting `drain`. */
+  drain(): Promise<void>
   /** Refuses what is new, lets everybody go, writes what was decided, and returns when all of it is done. */
   close(): Promise<void>
 }
@@ -121,6 +124,15 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     const http = createHttpServer(engine, {
       version,
       tokens: new TokenDesk({ access, log, isOpen: !isAsking }),
+      backups: new Backups({
+        data: config.memory ? undefined : config.data,
+        journal,
+        log,
+        version,
+        isOpen: !isAsking,
+        now: () => clock.now(),
+        ...(config.diskFreeMin === undefined ? {} : { freeMin: config.diskFreeMin }),
+      }),
       ...doorkeeper,
       entrance: entranceOf(config, parts),
       pullsMax: config.pullsMax,
@@ -154,6 +166,11 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     return {
       url,
       ...(certificates === undefined ? {} : { reload: () => certificates.reload() }),
+      async drain() {
+        log.info('draining', { within: config.drainMs })
+        const left = await engine.drain(config.drainMs)
+        if (left > 0) log.warn('drained-in-part', { leased: left })
+      },
       async close() {
         log.info('closing')
         pressure.stop()
@@ -242,6 +259,7 @@ export async function startMemoryServer(options: { readonly virtualClock?: boole
     memoryMax: 256 * 2 ** 20,
     autoCreate: false,
     heartbeatMs: 20_000,
+    drainMs: 0,
     connectionsMax: 1_000,
     connectionsPerAddress: 1_000,
     queuesMax: 10_000,

@@ -23,6 +23,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/listeners/http': ['src/engine', 'src/net', 'protocol/src'],
   'src/observe': [],
   'src/config': ['src/engine'],
+  'src/upkeep': ['src/config', 'src/engine', 'src/journal', 'src/net', 'src/observe'],
 }
 
 /** Packages by the one folder that uses them. */

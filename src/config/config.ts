@@ -31,6 +31,8 @@ export interface ServerConfig {
   /** Publishing to a queue that does not exist declares it. */
   readonly autoCreate: boolean
   readonly heartbeatMs: number
+  /** How long a stop waits for what is being worked on. */
+  readonly drainMs: number
   /** Most connections at once, of all kinds. */
   readonly connectionsMax: number
   /** Of one address other than loopback; of IPv6 one /64. */

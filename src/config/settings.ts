@@ -38,6 +38,7 @@ export const SETTINGS: { readonly [K in keyof Settings]-?: Setting<NonNullable<S
   diskFreeMin: { key: 'disk_free_min', parse: parseSize },
   autoCreate: { key: 'auto_create', parse: boolean, fromText: booleanText, fallback: false },
   heartbeatMs: { key: 'heartbeat', parse: durationIn('5s', '120s'), fallback: 20_000 },
+  drainMs: { key: 'drain', parse: durationIn('0', '1h'), fallback: 10_000 },
   connectionsMax: { key: 'connections_max', parse: count, fromText: number, fallback: 10_000 },
   connectionsPerAddress: { key: 'connections_per_address', parse: count, fromText: number, fallback: 1_000 },
   queuesMax: { key: 'queues_max', parse: count, fromText: number, fallback: 10_000 },

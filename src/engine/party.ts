@@ -147,7 +147,7 @@ export class Party {
       ),
     )
     this.#subscriptions.set(command.subscription, { queue, subscription })
-    if (this.#isStalled) this.#stallOne(queue, subscription, true)
+    if (this.#isStalled || this.#engine.isDraining) this.#stallOne(queue, subscription, true)
     return { batch: queue.head.number, barriersMissed: missed }
   }
 
@@ -250,7 +250,14 @@ export class Party {
     return effect.isSpent ? spent.get(effect) : bodies.records(effect.queue, effect.first, effect.count)
   }
 
+  /** Nothing is begun any more: its subscriptions get no more messages, its pulls are answered. */
+  drain(): void {
+    this.#stall(true)
+    this.#pulls.finishAll()
+  }
+
   drained(): void {
+    if (this.#engine.isDraining) return
     this.#stall(false)
   }
 
@@ -293,7 +300,7 @@ export class Party {
     content?: ContentFilter,
   ): { cancel(): void } {
     const nothing = { cancel() {} }
-    const queue = this.refusal() ?? this.#engine.find(command.queue)
+    const queue = this.refusal() ?? this.#drainRefusal() ?? this.#engine.find(command.queue)
     const predicate = isRefusal(queue) ? queue : this.#predicate(queue, command.filter, content)
     if (isRefusal(queue) || isRefusal(predicate)) {
       this.soon(() => answered((isRefusal(queue) ? queue : predicate) as Refusal))
@@ -410,6 +417,12 @@ export class Party {
   refusal(): Refusal | undefined {
     if (this.#isClosed) return refuse('shutting-down', 'this connection has been closed')
     return this.#engine.isOpen ? undefined : refuse('shutting-down', 'the server is shutting down')
+  }
+
+  #drainRefusal(): Refusal | undefined {
+    return this.#engine.isDraining
+      ? refuse('shutting-down', 'the server is shutting down: ask again in a moment')
+      : undefined
   }
 
   /** Answers when all that was decided is on disk, if anybody is left to hear it. */

@@ -26,6 +26,7 @@ export class Pressure {
   readonly #listeners: ((on: boolean, reason: string) => void)[] = []
   #cancel: (() => void) | undefined
   #isStopped = false
+  #isHeld = false
 
   /**
    * @param space absent: nothing is written, and nothing can fill up
@@ -73,7 +74,17 @@ export class Pressure {
     this.#cancel?.()
   }
 
+  /** For the rest of the life of the server: publishers stop, whatever the disk says. */
+  hold(reason: string): void {
+    this.stop()
+    this.#isHeld = true
+    this.on = true
+    this.reason = reason
+    for (const listener of this.#listeners) listener(true, reason)
+  }
+
   #set(on: boolean, reason: string): void {
+    if (this.#isHeld) return
     const changed = on !== this.on
     this.on = on
     this.reason = reason

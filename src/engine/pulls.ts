@@ -87,6 +87,11 @@ export class Pulls {
     if (pull?.cancel() === true) pull.answer(why)
   }
 
+  /** Answers all of them with what they have. */
+  finishAll(): void {
+    for (const pull of [...this.#waiting.values()]) pull.finish()
+  }
+
   cancelAll(): void {
     for (const pull of [...this.#waiting.values()]) this.#cancel(pull)
   }

@@ -52,6 +52,13 @@ export interface Journal {
   readonly memoryBytes: number
   /** Bytes of the disk that are taken and empty: what comes next goes there first. */
   readonly spareBytes: number
+  /**
+   * Writes everything, as it is after one commit, to a file that is not there yet, while commits go on. What was told as
+   * committed before the call is in it. The file is not flushed. Absent: this journal is in no file.
+   *
+   * @throws the error of the disk
+   */
+  copyTo?(file: string): Promise<void>
   /** After the last commit; marks the stop as clean. */
   close(): Promise<void>
 }

@@ -65,6 +65,7 @@ export const CONFIG: ServerConfig = {
   memoryMax: 2 ** 26,
   autoCreate: false,
   heartbeatMs: 20_000,
+  drainMs: 10_000,
   connectionsMax: 1_000,
   connectionsPerAddress: 1_000,
   queuesMax: 10_000,

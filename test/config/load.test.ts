@@ -40,6 +40,7 @@ test('no file is needed', () => {
       memoryMax: 256 * 2 ** 20,
       autoCreate: false,
       heartbeatMs: 20_000,
+      drainMs: 10_000,
       connectionsMax: 10_000,
       connectionsPerAddress: 1_000,
       queuesMax: 10_000,
@@ -65,6 +66,7 @@ test('no file is needed', () => {
       disk_free_min: 'default',
       auto_create: 'default',
       heartbeat: 'default',
+      drain: 'default',
       connections_max: 'default',
       connections_per_address: 'default',
       queues_max: 'default',
@@ -85,6 +87,7 @@ test('flags beat the environment, which beats the file, which beats the default;
     data: 'flag',
     listen: { host: 'localhost', port: 2 },
     heartbeatMs: 30_000,
+    drainMs: 10_000,
     messageMax: 2 ** 20,
   })
   expect(origins).toMatchObject({

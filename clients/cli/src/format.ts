@@ -15,6 +15,16 @@ export function rate(perSecond: number): string {
   return `${count(perSecond)}/s`
 }
 
+const BYTES = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'] as const
+
+/** `812 bytes`, `16.0 MiB` */
+export function sized(bytes: number): string {
+  let unit = 0
+  let amount = bytes
+  for (; amount >= 1_024 && unit < BYTES.length - 1; unit += 1) amount /= 1_024
+  return unit === 0 ? counted(bytes, 'byte') : `${amount.toFixed(1)} ${BYTES[unit]}`
+}
+
 /** `0.4s`, `25s`, `5m08s`, `1h02m` */
 export function elapsed(ms: number): string {
   if (ms < 9_950) return `${(ms / 1_000).toFixed(1)}s`

@@ -1,20 +1,24 @@
 import { type Command, CommanderError } from 'commander'
 import type { Act } from './act.ts'
 import { closeOptionalValues } from './arguments.ts'
+import { COMPLETE, complete } from './completion.ts'
 import { DONE, Stop, USAGE } from './exit.ts'
 import { explain } from './explain.ts'
+import type { Here } from './here.ts'
 import { type CommonOptions, DEFAULT_URL, type Io, type Shell, shellOf, tokenOf } from './io.ts'
 import { programOf } from './program.ts'
 
+export type { Here } from './here.ts'
 export type { Io } from './io.ts'
 
 /**
  * Runs one `sluice` command, all but `serve`.
  *
  * @param argv words behind the program's name
+ * @param here what is done on this machine without a server; absent: nothing is
  * @returns the exit code; the process is left alone
  */
-export async function run(argv: readonly string[], io: Io = process): Promise<number> {
+export async function run(argv: readonly string[], io: Io = process, here?: Here): Promise<number> {
   let exitCode = DONE
   const act: Act = work =>
     async function (this: Command, ...values: unknown[]) {
@@ -25,8 +29,13 @@ export async function run(argv: readonly string[], io: Io = process): Promise<nu
         return work({ ...shell, token }, args, options as never)
       })
     }
+  const program = programOf(io, act, here)
+  if (argv[0] === COMPLETE) {
+    const shell = shellOf(io, {})
+    return complete({ ...shell, token: tokenOf(io, {}) }, program, argv.slice(1))
+  }
   try {
-    await programOf(io, act).parseAsync(closeOptionalValues(argv), { from: 'user' })
+    await program.parseAsync(closeOptionalValues(argv), { from: 'user' })
     return exitCode
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error

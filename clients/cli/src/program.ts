@@ -2,19 +2,23 @@ import { readFileSync } from 'node:fs'
 import { Command, Option } from 'commander'
 import type { Act } from './act.ts'
 import { barrierCommand } from './barrier.ts'
+import { completionCommand } from './completion.ts'
 import { consumeCommand } from './consume.ts'
 import { deadCommand } from './dead.ts'
+import { EXAMPLES } from './examples.ts'
 import { Stop, USAGE } from './exit.ts'
 import { filterCommand } from './filter.ts'
+import type { Here } from './here.ts'
 import { DEFAULT_URL, type Io } from './io.ts'
 import { publishCommand } from './publish.ts'
 import { queueCommand } from './queue.ts'
 import { serverCommand } from './server.ts'
 import { tokenCommand } from './token.ts'
+import { topCommand } from './top.ts'
 import { waitCommand } from './wait.ts'
 
 /** All commands with their options and help. */
-export function programOf(io: Io, act: Act): Command {
+export function programOf(io: Io, act: Act, here?: Here): Command {
   const program = new Command('sluice')
     .description(
       'A message queue with barriers: publish, put a barrier, wait. It opens when everything before it is done.',
@@ -31,7 +35,7 @@ export function programOf(io: Io, act: Act): Command {
       new Option('--progress <how>', 'a line of JSON a second on stderr, or nothing').choices(['json', 'none']),
     )
     .option('--yes', 'do not ask before something is lost')
-    .addHelpText('after', HELP)
+    .addHelpText('after', PROGRAM_HELP)
   const commands = [
     serveCommand,
     publishCommand,
@@ -42,14 +46,21 @@ export function programOf(io: Io, act: Act): Command {
     deadCommand,
     filterCommand,
     tokenCommand,
-    serverCommand,
+    (act: Act) => serverCommand(act, here),
+    topCommand,
+    completionCommand,
   ]
   for (const command of commands) program.addCommand(command(act))
-  for (const command of everyCommand(program)) behave(command, io)
+  for (const command of everyCommand(program)) {
+    behave(command, io)
+    const examples = EXAMPLES[pathOf(command).replace('sluice ', '')]
+    if (examples !== undefined)
+      command.addHelpText('after', `\nExamples:\n${examples.map(line => `  $ ${line}`).join('\n')}`)
+  }
   return program
 }
 
-const HELP = `
+const PROGRAM_HELP = `
 Exit codes: 0 done, or released clean   1 unexpected   2 usage   3 no such queue or barrier
             4 refused, or batch incomplete   5 server not reachable   6 timed out
             7 released with dead letters   8 batch cancelled, failed or expired   130 interrupted
@@ -66,6 +77,11 @@ function serveCommand(act: Act): Command {
   return new Command('serve')
     .summary('start a server')
     .description('Starts a server: sluice serve [--config sluice.toml] [--data DIR] [--listen HOST:PORT] [--memory]')
+    .option('--config <file>', 'settings and queues, as TOML')
+    .option('--data <folder>', 'folder that keeps everything')
+    .option('--listen <host:port>', 'where to listen; port 0 picks a free one')
+    .option('--memory', 'keep nothing')
+    .option('--print-config', 'print the settings and where each comes from, and start nothing')
     .action(
       act(() => Promise.reject(new Stop(USAGE, 'This is the client; "sluice serve" is run by the package sluice.'))),
     )
@@ -81,6 +97,9 @@ function behave(command: Command, io: Io): void {
     .exitOverride()
     .configureHelp({
       showGlobalOptions: true,
+      // What is there only to be said no to.
+      visibleArguments: command =>
+        command.registeredArguments.filter(each => each.name() !== 'more' && each.description !== ''),
       optionTerm: option => option.flags.replace(' [=', '[='),
       subcommandTerm: command => command.name(),
     })

@@ -36,7 +36,7 @@ function separated(head: readonly string[], rows: readonly (readonly Cell[])[]):
 }
 
 /** Control characters could fake rows or drive the terminal. */
-function plain(cell: Cell): string {
+export function plain(cell: Cell): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
   return String(cell ?? '').replace(/[\u0000-\u001f\u007f-\u009f]/g, ' ')
 }

@@ -1,5 +1,5 @@
 import { chmodSync, closeSync, existsSync, openSync, rmSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { JournalFailure } from '../journal.ts'
 import type { Entry, Table, Write } from '../table/table.ts'
@@ -7,9 +7,9 @@ import { diskFreeBytes, prepareFolder, syncFile, syncFolder } from './folder.ts'
 import { type Lock, lockFolder } from './lock.ts'
 import { checkPages, Damage, HEADS_BYTES } from './pages.ts'
 
-const FILE = 'data.mdb'
+export const FILE = 'data.mdb'
 /** An empty file, there from the first commit on: without it a file that was deleted would look like a first start. */
-const FILLED = 'filled'
+export const FILLED = 'filled'
 /** What a commit may need on the disk beside twice its rows: pages of the tree, and the list of free ones. */
 const ROOM_BYTES = 512 * 1_024
 /** LMDB tells the cause of a failed commit in the same tick, if it does. */
@@ -18,14 +18,14 @@ const CAUSE_MS = 100
 /** An LMDB file in a locked folder. */
 class LmdbTable implements Table {
   readonly #db: RootDatabase<Buffer, Uint8Array>
-  readonly #lock: Lock
+  readonly #lock: Lock | undefined
   readonly #folder: string
   /** Called after the first commit. */
   #mark: (() => void) | undefined
 
   constructor(
     db: RootDatabase<Buffer, Uint8Array>,
-    lock: Lock,
+    lock: Lock | undefined,
     { folder, mark }: { folder: string; mark: (() => void) | undefined },
   ) {
     this.#db = db
@@ -102,9 +102,17 @@ class LmdbTable implements Table {
     }
   }
 
+  /**
+   * Page by page: what LMDB calls compact walks the list of free pages, in which its fork has open bugs, and a backup is
+   * to be taken of a file as it is.
+   */
+  async copyTo(file: string): Promise<void> {
+    await this.#db.backup(file, false)
+  }
+
   async close(): Promise<void> {
     await this.#db.close()
-    await this.#lock.release()
+    await this.#lock?.release()
   }
 }
 
@@ -136,17 +144,7 @@ export async function openTable(folder: string): Promise<Table> {
   const lock = await lockFolder(folder)
   try {
     const isFilled = isSound(folder)
-    const db = open<Buffer, Uint8Array>({
-      path: join(folder, FILE),
-      encoding: 'binary',
-      keyEncoding: 'binary',
-      pageSize: 4_096,
-      // What resolved is on disk and was not visible before, and what failed is rolled back. In the other mode a failed
-      // write of the meta page passes as a success (measured with 3.5.6).
-      overlappingSync: false,
-      // The journal gathers. LMDB's own gathering makes a promise that nobody listens to when a commit fails.
-      eventTurnBatching: false,
-    })
+    const db = openFile(join(folder, FILE))
     for (const file of [FILE, `${FILE}-lock`]) chmodSync(join(folder, file), 0o600)
     // LMDB flushes its file with the first commit, but not that there is one. The heads come first: what is longer than
     // they are has whole ones.
@@ -161,9 +159,43 @@ export async function openTable(folder: string): Promise<Table> {
     return new LmdbTable(db, lock, { folder, mark: isFilled ? undefined : markDurably })
   } catch (cause) {
     await lock.release()
-    if (cause instanceof JournalFailure) throw cause
-    throw new JournalFailure('unusable-folder', `cannot open the data in ${folder}: ${messageOf(cause)}`, { cause })
+    throw cannotOpen(folder, cause)
   }
+}
+
+/**
+ * The table in one file, for who holds its folder already: a backup that is read, data that are put back.
+ *
+ * @throws JournalFailure `unusable-folder`, `damaged`
+ */
+export function openTableFile(file: string): Table {
+  try {
+    if (existsSync(file)) checkPages(file)
+    return new LmdbTable(openFile(file), undefined, { folder: dirname(file), mark: undefined })
+  } catch (cause) {
+    if (cause instanceof Damage) throw new JournalFailure('damaged', `${file} is damaged: ${cause.message}`, { cause })
+    throw cannotOpen(file, cause)
+  }
+}
+
+function openFile(path: string): RootDatabase<Buffer, Uint8Array> {
+  return open<Buffer, Uint8Array>({
+    path,
+    noSubdir: true,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    pageSize: 4_096,
+    // What resolved is on disk and was not visible before, and what failed is rolled back. In the other mode a failed
+    // write of the meta page passes as a success (measured with 3.5.6).
+    overlappingSync: false,
+    // The journal gathers. LMDB's own gathering makes a promise that nobody listens to when a commit fails.
+    eventTurnBatching: false,
+  })
+}
+
+function cannotOpen(place: string, cause: unknown): JournalFailure {
+  if (cause instanceof JournalFailure) return cause
+  return new JournalFailure('unusable-folder', `cannot open the data in ${place}: ${messageOf(cause)}`, { cause })
 }
 
 /**

@@ -122,6 +122,12 @@ export function messagesKey(queue: QueueId, row: RowInfo): Uint8Array {
   return key
 }
 
+/** What a row is of a queue; undefined: it is of none. */
+export function kindOf(key: Uint8Array): Kind | 'definition' | undefined {
+  if (key[0] === DEFINITION) return 'definition'
+  return key[0] === OF_QUEUE ? (key[5] as Kind) : undefined
+}
+
 /** Undefined if the key has not the shape of one. */
 export function readMessagesKey(key: Uint8Array): RowInfo | undefined {
   if (key.length !== MESSAGES_KEY_BYTES) return undefined

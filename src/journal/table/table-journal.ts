@@ -141,6 +141,11 @@ export class TableJournal implements Journal {
     return this.#ledger.row(queue, sequence)
   }
 
+  async copyTo(file: string): Promise<void> {
+    if (this.#table.copyTo === undefined) throw new Error('this table cannot be copied')
+    await this.#table.copyTo(file)
+  }
+
   async close(): Promise<void> {
     if (this.#phase === 'closing') return
     const wasOpen = this.#phase === 'open'
@@ -158,14 +163,7 @@ export class TableJournal implements Journal {
    * delivered, and if nothing else is ever written the next start has to know that.
    */
   async #takeOver(): Promise<Fact> {
-    const format = this.#table.get(FORMAT_KEY)
-    if (format) {
-      const note = decodeRow(FORMAT_KEY, format).note as { format: number }
-      if (note.format > FORMAT) {
-        const text = `the data are in format ${note.format}, written by a newer version; this one reads up to ${FORMAT}`
-        throw new JournalFailure('bad-format', text)
-      }
-    }
+    formatOf(this.#table)
     const before = this.#table.get(START_KEY)
     const last = before ? (decodeRow(START_KEY, before).note as StartNote) : { start: 0, clean: true }
     this.#start = last.start + 1
@@ -252,6 +250,22 @@ export class TableJournal implements Journal {
     for (const listener of this.#failListeners) listener(reason)
     this.#idle()
   }
+}
+
+/**
+ * Format of the rows of a table; the newest that is known for a table without any.
+ *
+ * @throws JournalFailure `damaged`, `bad-format` for one that a newer version of the program wrote
+ */
+export function formatOf(table: Table): number {
+  const row = table.get(FORMAT_KEY)
+  if (row === undefined) return FORMAT
+  const { format } = decodeRow(FORMAT_KEY, row).note as { format: number }
+  if (format <= FORMAT) return format
+  throw new JournalFailure(
+    'bad-format',
+    `the data are in format ${format}, written by a newer version of Sluice; this one reads up to ${FORMAT}: start that version again, or a newer one`,
+  )
 }
 
 interface CompleteCommit {

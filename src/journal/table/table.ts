@@ -15,6 +15,8 @@ export interface Table {
   write(writes: readonly Write[], done: (failure?: Error) => void): void
   /** Bytes that the table holds on its disk, and will use again before it takes more. Absent: none. */
   spareBytes?(): number
+  /** Writes all of it, as at one write, to a file that is not there yet; reads and writes go on meanwhile. Absent: it cannot. */
+  copyTo?(file: string): Promise<void>
   close(): Promise<void>
 }
 

@@ -2,6 +2,7 @@ import type { Engine, Outbox, Peer, Principal, Refusal } from '../../engine/peer
 import { networkOf } from '../../net/entrance.ts'
 import type { PublishRate, PublishRates } from '../../net/publish-rate.ts'
 import type { SendBuffers } from '../../net/send-buffers.ts'
+import type { BackupDesk } from './backup.ts'
 import type { StreamCount } from './event-stream.ts'
 import { unauthenticated } from './login.ts'
 import { Problem } from './problem.ts'
@@ -30,6 +31,8 @@ export interface Shared {
   readonly version: string
   /** Absent: there are none. */
   readonly tokens: TokenDesk | undefined
+  /** Absent: none are taken. */
+  readonly backups: BackupDesk | undefined
   /** A client that neither sends what it began nor reads what it is sent for so long is cut (R9). */
   readonly silenceMs: number
   readonly pullsMax: number
@@ -203,10 +206,13 @@ export class Connection implements Outbox {
   /**
    * Comes back when publishes are taken: at once, or within some seconds.
    *
-   * @throws Problem `server-busy`
+   * @throws Problem `server-busy`, `shutting-down`
    */
   async admission(): Promise<void> {
     if (!this.engine.pressure.on) return
+    if (!this.engine.readiness().ready) {
+      throw new Problem('shutting-down', 'nothing can be published now: the server is shutting down')
+    }
     const isOver = await this.wait<boolean>((_, answered) => {
       const fell = (): void => {
         end()

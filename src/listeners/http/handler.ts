@@ -5,6 +5,7 @@ import type { Engine, Refusal } from '../../engine/peer.ts'
 import type { PublishRates } from '../../net/publish-rate.ts'
 import { SendBuffers } from '../../net/send-buffers.ts'
 import { whyForeign } from '../../net/source.ts'
+import type { BackupDesk } from './backup.ts'
 import { type Connection, HungUp, type Shared } from './connection.ts'
 import { checkRoom, HEARTBEAT_MS } from './event-stream.ts'
 import { type Exchange, type Reply, send } from './exchange.ts'
@@ -34,6 +35,8 @@ export interface HandlerOptions extends LoginRules {
   readonly hosts?: readonly string[]
   /** Where tokens are made and taken away; absent: nowhere. */
   readonly tokens?: TokenDesk
+  /** Who takes backups; absent: none are taken. */
+  readonly backups?: BackupDesk
   /** How long a client may be silent in the middle of a body, or not read its answer, before it is cut; default 30 s. */
   readonly silenceMs?: number
   /** Most pulls that wait for messages at once, of all clients; default 10,000. */
@@ -73,6 +76,7 @@ export function httpHandler(engine: Engine, options: HandlerOptions): HttpHandle
       return description
     },
     reporting,
+    backups: options.backups,
     silenceMs,
     heartbeatMs,
     streams: { open: 0, max: options.streamsMax ?? STREAMS_MAX_DEFAULT },

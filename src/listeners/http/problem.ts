@@ -13,6 +13,7 @@ type HttpCode =
   | 'token-exists'
   | 'too-many-tokens'
   | 'too-many-streams'
+  | 'folder-not-usable'
   | 'method-not-allowed'
   | 'unsupported-media-type'
   | 'request-too-large'
@@ -43,6 +44,7 @@ export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'token-exists': 409,
   'too-many-tokens': 429,
   'too-many-streams': 429,
+  'folder-not-usable': 409,
   'no-such-route': 404,
   'method-not-allowed': 405,
   'request-timeout': 408,

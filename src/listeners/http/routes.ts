@@ -1,3 +1,4 @@
+import { BACKUP_ROUTES } from './backup.ts'
 import { BARRIER_ROUTES } from './barriers.ts'
 import { CONNECTION_ROUTES } from './connections.ts'
 import { CONTENT_ROUTES } from './contents.ts'
@@ -45,6 +46,7 @@ export const ROUTES: readonly Route[] = [
   ...FILTER_ROUTES,
   ...CONNECTION_ROUTES,
   ...TOKEN_ROUTES,
+  ...BACKUP_ROUTES,
 ]
 
 const PATTERNS = ROUTES.map(route => ({ route, segments: route.path.split('/') }))
