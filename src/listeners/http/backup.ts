@@ -3,6 +3,7 @@ import { readCommand } from './body.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { Problem, type ProblemCode } from './problem.ts'
 import type { Route } from './routes.ts'
+import { INTEGER, json, object, TEXT, TIME } from './schema.ts'
 
 /** Who takes backups. It judges whether the asker may, and whether the folder will do. */
 export interface BackupDesk {
@@ -25,6 +26,9 @@ export const BACKUP_ROUTES: readonly Route[] = [
     path: '/v1/server/backup',
     summary: "Write a backup into a folder of the server's machine, while it runs",
     statuses: [201, 400, 404, 408, 409, 413, 415],
+    right: 'server',
+    body: json(object({ folder: TEXT })),
+    answers: { 201: json(object({ folder: TEXT, bytes: INTEGER, taken_at: TIME })) },
     handle: backup,
   },
 ]
