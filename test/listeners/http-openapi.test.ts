@@ -118,8 +118,8 @@ function checking(http: Http, calls: Called[]) {
 
 /** Their answers are text: http-metrics and http-events have their tests. */
 const NOT_JSON = ['GET /metrics', 'GET /v1/queues/{queue}/events', 'GET /v1/queues/{queue}/barriers/{barrier}/events']
-/** They need a desk: http-tokens has their tests. */
-const TOKENS = ['GET /v1/tokens', 'POST /v1/tokens', 'DELETE /v1/tokens/{token}']
+/** They need a desk, which judges by itself who may: http-tokens and backup have their tests. */
+const WITH_DESK = ['GET /v1/tokens', 'POST /v1/tokens', 'DELETE /v1/tokens/{token}', 'POST /v1/server/backup']
 
 test('every route answers as its schema says, also when it refuses, and reads the parameters that are named', async () => {
   const http = await startHttp(await engineOf(), { tokens: DESK })
@@ -221,7 +221,7 @@ test('every route answers as its schema says, also when it refuses, and reads th
   await call('DELETE', '/v1/queues/Q')
 
   const succeeded = new Set(calls.filter(({ status }) => status < 300).map(({ route }) => nameOf(route)))
-  const expected = ROUTES.map(nameOf).filter(name => ![...NOT_JSON, ...TOKENS].includes(name))
+  const expected = ROUTES.map(nameOf).filter(name => ![...NOT_JSON, ...WITH_DESK].includes(name))
   // Its success ends a connection: http-connections has the test.
   expect([...succeeded, 'DELETE /v1/connections/{connection}'].sort()).toEqual(expected.sort())
   expect(calls.some(({ status }) => status === 409) && calls.some(({ status }) => status === 422)).toBe(true)
@@ -233,13 +233,15 @@ test('every route answers as its schema says, also when it refuses, and reads th
   }
 })
 
-test('the routes of tokens answer as their schemas say', async () => {
-  const http = await startHttp(await engineOf(), { tokens: DESK })
+test('the routes of tokens and backups answer as their schemas say', async () => {
+  const taken = { folder: '/b', bytes: 1, takenAt: '2026-11-21T00:00:00.000Z' }
+  const http = await startHttp(await engineOf(), { tokens: DESK, backups: { take: async () => taken } })
   const call = checking(http, [])
   await call('GET', '/v1/tokens')
   const wish = { name: 't', grants: [{ queue: '*', rights: ['browse'], filter: '/a = 1' }] }
   expect((await call('POST', '/v1/tokens', wish)).status).toBe(201)
   await call('DELETE', '/v1/tokens/t')
+  expect((await call('POST', '/v1/server/backup', { folder: '/b' })).status).toBe(201)
 })
 
 const TOKEN = {
@@ -293,7 +295,7 @@ test('every route asks for the right that is named: with one of them it goes on,
     const asked = { headers, ...(body === undefined ? {} : { body }) }
     return (await http.call(method, `${at}?${needed.join('&')}`, asked)).status
   }
-  for (const route of ROUTES.filter(each => !TOKENS.includes(nameOf(each)))) {
+  for (const route of ROUTES.filter(each => !WITH_DESK.includes(nameOf(each)))) {
     const name = nameOf(route)
     const { right } = route
     expect((await ask(route, undefined)) === 401, name).toBe(right !== 'none')

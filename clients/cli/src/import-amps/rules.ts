@@ -19,7 +19,7 @@ export type Other = (name: string) => string | undefined
 
 type Rule = (value: string, other: Other) => Outcome
 
-/** Every element of a queue that is known, beside its name. Sources: `design/amps-queues.md`, sections 2, 6 and 7. */
+/** Every element of a queue that is known, beside its name. Source: the public documentation of AMPS 5.3. */
 export const RULES: Readonly<Record<string, Rule>> = {
   MessageType: value =>
     value === 'json'
