@@ -99,6 +99,7 @@ function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscri
   subscription.next += run.count
   subscription.used += run.count
   subscription.bytes += run.bytes
+  if (isSpent) subscription.unsent += run.bytes
   subscription.held.add(held)
   if (deadline !== Number.POSITIVE_INFINITY) queue.leases.add(held)
   if (isSpent) run.batch.spent += run.count
@@ -120,6 +121,7 @@ function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscri
     redelivered: run.delivered,
     origin: run.origin,
     isSpent,
+    bodyBytes: run.bytes,
   })
   if (isSpent) queue.finish(turn, now, run, 'acked')
 }

@@ -163,7 +163,7 @@ export async function slowConsumer({
     const queue = flood.queue<Uint8Array>('flood', { codec: 'bytes' })
     await queue.declare({ priority: 'property' })
     const body = new Uint8Array(10_000)
-    // Neighbours that are alike would come as one frame: see the test of that.
+    // No two neighbours are alike, so each message is a delivery of its own.
     await queue.publishMany(
       Array.from({ length: consumers * 2_000 }, () => body),
       { options: (_, index) => ({ priority: index % 1_000 }) },
@@ -198,7 +198,7 @@ export async function slowConsumer({
   }
 }
 
-/** D8: what one consumer that does not read holds, when all that it may have is alike. */
+/** D11: what one consumer that does not read holds, when all that it may have is alike and could be one frame. */
 export async function oneFrame({ messages, say }: { messages: number; say: Say }): Promise<{ grownMib: number }> {
   const server = await HurtServer.start({ settings: { memory_max: '8MiB' } })
   try {

@@ -39,15 +39,15 @@ test('D9: an idle connection costs less than 100 KB, and what it cost is there f
 test('D8, R9: consumers that never read are cut, their messages come back, and others hardly notice', async () => {
   const figure = noted('slow-consumer', await cases.slowConsumer({ consumers: 2, seconds: 4, say }))
   expectUnhurt(figure)
-  expect(figure.grownMib).toBeLessThan(2 * 16 + 40)
+  expect(figure.grownMib).toBeLessThan(40)
   // 30 s without anything taken, looked at now and then.
   expect(figure.cutAfterSeconds).toBeLessThan(45)
 })
 
-// A known fault, docs/guarantees.md. Turns red once it is mended: then `.fails` goes.
-test.fails('D8, R9: one consumer that does not read costs no more than what may be unsent, 8 MiB', async () => {
+test('D11, R9: one consumer that does not read costs no more than what may be unsent, however much it may have', async () => {
   const { grownMib } = noted('one-frame', await cases.oneFrame({ messages: 7_000, say }))
-  expect(grownMib).toBeLessThan(40)
+  // At most 1 MiB and a piece are unsent of the 64 MiB that it may have; the rest is for what the collector has not seen.
+  expect(grownMib).toBeLessThan(24)
 })
 
 test('D11, R5: in 256 MiB of heap publishers are stopped at the mark and go on after it; consumers never wait', async () => {
