@@ -226,6 +226,20 @@ test('D1, D8: whoever had no bytes left has its turn like the others once a smal
   orders.publishEach([['m3', { bytes: 30, priority: 9 }]]).gives('keep m3', 'ann gets m3')
 })
 
+test('D8, A7: a large body is counted as what it is, also among neighbours that are alike', () => {
+  const orders = scenario()
+  orders.publishEach([['m1', { bytes: 10 }]])
+  orders.publishEach([['m2', { bytes: 60_000 }]])
+  orders.publishEach([['m3', { bytes: 60_000 }]])
+  orders.subscribe('ann', { prefetch: 1 }).gives('ann gets m1')
+  orders.ack('ann', 'm1').gives('keep m1 acked', 'ann gets m2')
+  expect(orders.queue.bytes).toBe(120_000)
+  orders.publishEach([['m4', { bytes: 30 }]])
+  orders.ack('ann', 'm2').gives('keep m2 acked', 'ann gets m3')
+  orders.ack('ann', 'm3').gives('keep m3 acked', 'ann gets m4')
+  expect(orders.queue.bytes).toBe(30)
+})
+
 test('D11: a socket that is full stops deliveries to its connection alone', () => {
   const orders = scenario()
   orders.subscribe('ann')
