@@ -1,4 +1,5 @@
 import type { Batch } from './batch.ts'
+import type { Sequence } from './facts.ts'
 import { Heap } from './heap.ts'
 import type { QueueOptions } from './options.ts'
 import { Ordered } from './ordered.ts'
@@ -27,6 +28,9 @@ export class Line {
   readonly predicate: Predicate | undefined
   readonly heap: Heap<Subscription>
   subscriptions = 0
+  /** Those for whom the next message was too large, this one. Who has been let in since may still be among them. */
+  readonly heavy: Set<Subscription> = new Set()
+  heavySequence: Sequence = 0
   /** Credit of those that have room, for sharing out. */
   prefetchWithRoom = 0
   deal: Deal = { messages: 0, prefetch: 1, subscriptions: 1, left: 0, stretch: 1, turns: 0 }
@@ -185,6 +189,7 @@ export class Consumers {
     const { line } = subscription
     if (line === undefined) return
     this.#out(line, subscription)
+    line.heavy.delete(subscription)
     subscription.line = undefined
     line.subscriptions -= 1
     if (line.subscriptions === 0) this.lines.delete(line.predicate?.text ?? '')
@@ -203,6 +208,25 @@ export class Consumers {
       if (subscription.heapAt < 0) line.prefetchWithRoom += subscription.prefetch
       line.heap.put(subscription)
     } else this.#out(line, subscription)
+  }
+
+  /** This message, the next, does not fit into the bytes that a subscription may have. */
+  tooHeavy(line: Line, subscription: Subscription, sequence: Sequence): void {
+    subscription.isHeavy = true
+    line.heavy.add(subscription)
+    line.heavySequence = sequence
+    this.changed(subscription)
+  }
+
+  /** Another message comes next: whoever was too full for the one before is asked again. */
+  readmit(line: Line): void {
+    const heavy = [...line.heavy]
+    line.heavy.clear()
+    for (const subscription of heavy) {
+      if (!subscription.isHeavy) continue
+      subscription.isHeavy = false
+      this.changed(subscription)
+    }
   }
 
   served(subscription: Subscription): void {

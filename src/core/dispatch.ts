@@ -25,23 +25,45 @@ export function dispatch(queue: Queue, turn: Turn, now: Timestamp): boolean {
     return steps <= SEARCH_MAX
   }
   const hasExpired = () => (queue.expiring.first?.expiresAt ?? Number.POSITIVE_INFINITY) <= now
-  queue.consumers.startDeal(Math.min(batch.ready.messages, unackedMax - queue.leased))
   // More has expired than one turn deals with: it must not go out meanwhile (D16).
-  while (batch.ready.messages > 0 && queue.leased < unackedMax && !hasExpired()) {
+  const mayGoOn = () => batch.ready.messages > 0 && queue.leased < unackedMax && !hasExpired()
+  readmit(queue, batch, spend)
+  queue.consumers.startDeal(Math.min(batch.ready.messages, unackedMax - queue.leased))
+  while (mayGoOn()) {
     const pick = pickNext(queue, batch, spend)
-    if (pick === undefined) break
+    if (pick === undefined) {
+      if (!readmit(queue, batch, spend)) break
+      continue
+    }
     const subscription = pick.line.heap.first
     invariant(subscription !== undefined, 'a line is picked only if somebody in it has room')
     const portion = queue.consumers.portion(pick.line, subscription, pick.count)
     const count = Math.min(unackedMax - queue.leased, portion, subscription.fitting(pick.run))
     if (count === 0) {
-      subscription.isHeavy = true
-      queue.consumers.changed(subscription)
+      queue.consumers.tooHeavy(pick.line, subscription, pick.run.first + pick.offset)
       continue
     }
     deliver(queue, turn, now, subscription, batch.ready.take(pick.run, pick.offset, count))
   }
   return steps > SEARCH_MAX
+}
+
+/**
+ * Lets those in again for whom the next message was too large, once it is another one that comes next: a smaller one in
+ * front of it, or one behind it that somebody else has taken.
+ *
+ * @returns true when there was one
+ */
+function readmit(queue: Queue, batch: Batch, spend: (looks: number) => boolean): boolean {
+  let isOne = false
+  for (const line of queue.consumers.lines.values()) {
+    if (line.heavy.size === 0) continue
+    const find = line.find(batch, spend)
+    if (find === undefined || find.run.first + find.offset === line.heavySequence) continue
+    queue.consumers.readmit(line)
+    isOne = true
+  }
+  return isOne
 }
 
 /** The first ready messages that somebody with room may have, and the line that gets them. */
@@ -77,6 +99,7 @@ function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscri
   subscription.next += run.count
   subscription.used += run.count
   subscription.bytes += run.bytes
+  if (isSpent) subscription.unsent += run.bytes
   subscription.held.add(held)
   if (deadline !== Number.POSITIVE_INFINITY) queue.leases.add(held)
   if (isSpent) run.batch.spent += run.count
@@ -98,6 +121,7 @@ function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscri
     redelivered: run.delivered,
     origin: run.origin,
     isSpent,
+    bodyBytes: run.bytes,
   })
   if (isSpent) queue.finish(turn, now, run, 'acked')
 }

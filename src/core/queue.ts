@@ -26,7 +26,7 @@ import { Producers } from './producers.ts'
 import { compareExpiry, type Expiring, type Movable } from './ready.ts'
 import { Releases } from './releases.ts'
 import { Reservation } from './reservation.ts'
-import { Returns } from './returns.ts'
+import { isUnsent, Returns } from './returns.ts'
 import { cutFront, type Run } from './run.ts'
 import { Settling } from './settling.ts'
 import { compareDeadlines, type Held, type Subscription } from './subscription.ts'
@@ -334,6 +334,7 @@ export class Queue implements HeapItem {
 
   /** Nobody gets anything any more, and what is out comes back: the server ends. */
   stop(turn: Turn, now: Timestamp): void {
+    for (const subscription of this.consumers.all) this.settling.cutUnsent(subscription)
     const out = [...this.heldRuns()]
     for (const subscription of [...this.consumers.all]) {
       subscription.isClosed = true
@@ -342,7 +343,7 @@ export class Queue implements HeapItem {
     for (const held of out) {
       this.returns.takeBack(held)
       if (held.isSpent) continue
-      if (held.rests > this.committed) this.put(held.run, now)
+      if (held.rests > this.committed || isUnsent(held)) this.put(held.run, now)
       else this.returns.giveBack(turn, now, held.run, 0)
     }
     this.reservation.giveBack()

@@ -35,7 +35,9 @@ export class Returns {
     const { subscription, delivery, run, rests } = held
     this.takeBack(held)
     subscription.rememberLost(delivery, run.count, run.first)
-    turn.perform({ kind: 'lease-lost', rests, subscription, first: delivery, count: run.count })
+    // Of what it was never sent it need not hear.
+    const count = Math.min(run.count, subscription.unsentFrom - delivery)
+    if (count > 0) turn.perform({ kind: 'lease-lost', rests, subscription, first: delivery, count })
     this.#queue.consumers.changed(subscription)
   }
 
@@ -65,8 +67,12 @@ export class Returns {
   expire(turn: Turn, now: Timestamp): void {
     const { leases } = this.#queue
     for (let held = leases.first; held !== undefined && held.deadline <= now; held = leases.first) {
+      this.#queue.settling.cutUnsent(held.subscription)
       this.loseLease(turn, held)
-      if (!held.isSpent) this.fail(turn, now, held.run, 0)
+      if (held.isSpent) continue
+      // What waited for a full socket all the time was no attempt (D6).
+      if (isUnsent(held)) this.#queue.place(turn, held.run, now)
+      else this.fail(turn, now, held.run, 0)
     }
   }
 
@@ -76,12 +82,13 @@ export class Returns {
     subscription.isClosed = true
     queue.consumers.delete(subscription)
     let counted = isGone ? subscription.concurrency : 0
+    queue.settling.cutUnsent(subscription)
     for (let held = subscription.held.first; held !== undefined; held = subscription.held.first) {
       const { run } = held
       this.takeBack(held)
       if (held.isSpent) continue
-      if (held.rests > queue.committed) {
-        // Never sent: as if nobody had had it.
+      if (held.rests > queue.committed || isUnsent(held)) {
+        // As if nobody had had it.
         queue.place(turn, run, now)
         continue
       }
@@ -111,6 +118,11 @@ export class Returns {
     }
     if (subscription.held.size > 0) queue.pulls.add(subscription)
   }
+}
+
+/** Of a piece that `cutUnsent` has left: nothing of it was written to a socket. */
+export function isUnsent({ delivery, subscription }: Held): boolean {
+  return delivery >= subscription.unsentFrom
 }
 
 /** A number in [0, 1) that spreads retries, the same for the same message and attempt: the core knows no chance. */

@@ -60,6 +60,14 @@ export function cutBack(run: Run, offset: number): Run {
   return back
 }
 
+/** Bodies from this size on are not counted together with others of another size: the error of a cut stays small. */
+const LARGE_BODY_BYTES = 16 * 1024
+
+function mayShare(run: Run, next: Run): boolean {
+  const isLarge = run.bytes >= run.count * LARGE_BODY_BYTES || next.bytes >= next.count * LARGE_BODY_BYTES
+  return !isLarge || run.bytes * next.count === next.bytes * run.count
+}
+
 /**
  * True when `next` was joined to the end of `run`.
  *
@@ -77,7 +85,8 @@ export function joined(run: Run, next: Run, committed: TurnNumber): boolean {
     next.group !== undefined ||
     run.origin !== undefined ||
     next.origin !== undefined ||
-    (run.turn <= committed && next.turn > committed)
+    (run.turn <= committed && next.turn > committed) ||
+    !mayShare(run, next)
   )
     return false
   run.count += next.count

@@ -102,9 +102,16 @@ export class Settling {
 
   /** What a subscription holds of these deliveries, cut to them. */
   pieces(subscription: Subscription, first: number, count: number): Held[] {
-    return subscription.pieces(first, count, back => {
-      if (back.deadline !== Number.POSITIVE_INFINITY) this.#queue.leases.add(back)
-    })
+    return subscription.pieces(first, count, this.#follow)
+  }
+
+  /** Cuts what is held where it stops having been sent, so that each piece was or was not. */
+  cutUnsent(subscription: Subscription): void {
+    if (subscription.unsentFrom < subscription.next) subscription.cutAt(subscription.unsentFrom, this.#follow)
+  }
+
+  readonly #follow = (back: Held): void => {
+    if (back.deadline !== Number.POSITIVE_INFINITY) this.#queue.leases.add(back)
   }
 
   /** The first of these deliveries that is not held any more; undefined when all are. */

@@ -52,6 +52,11 @@ export interface SubscriptionTerms {
   readonly predicate: Predicate | undefined
   /** A pull takes its messages once; settling them gives no credit back. */
   readonly isPull: boolean
+  /**
+   * At most once: most bytes of bodies that may be given out and not be written yet. They are settled when they are given
+   * out, so what waits for the socket is in memory alone (D11). Absent: as many as there is credit for.
+   */
+  readonly unsentMax?: number
 }
 
 /** A consumer's standing wish for messages of one queue, and what it holds of them. */
@@ -69,8 +74,13 @@ export class Subscription {
   /** Of the bodies it has, and the most they may be. */
   bytes = 0
   bytesMax: number = Number.POSITIVE_INFINITY
-  /** The next message does not fit: nothing more until something was settled. */
+  /** The next message does not fit: nothing more until something was settled, or another one comes next. */
   isHeavy = false
+  /** Of the bodies that it got at most once, those not written to its socket yet, in bytes. */
+  unsent = 0
+  readonly unsentMax: number
+  /** From this delivery on nothing has been written to its socket: if it comes back nobody has had it. */
+  unsentFrom: number = Number.POSITIVE_INFINITY
   /** Delivery number of the next. */
   next = 1
   /** The socket is full: nothing goes out until it has drained (D11). */
@@ -95,6 +105,7 @@ export class Subscription {
     this.leaseMs = terms.leaseMs
     this.predicate = terms.predicate
     this.isPull = terms.isPull
+    this.unsentMax = terms.unsentMax ?? Number.POSITIVE_INFINITY
   }
 
   get room(): number {
@@ -104,9 +115,29 @@ export class Subscription {
 
   /** How many messages of a run fit into the bytes it may have; one always does when it has nothing. */
   fitting(run: Run): number {
-    if (this.bytes + run.bytes <= this.bytesMax) return run.count
-    const fitting = Math.max(0, Math.floor(((this.bytesMax - this.bytes) * run.count) / run.bytes))
-    return fitting === 0 && this.bytes <= 0 ? 1 : fitting
+    return Math.min(fitting(run, this.bytes, this.bytesMax), fitting(run, this.unsent, this.unsentMax))
+  }
+
+  /**
+   * Bytes that it got at most once have been written to its socket.
+   *
+   * @returns true when it waited for that
+   */
+  sent(bytes: number): boolean {
+    this.unsent -= bytes
+    const waited = this.isHeavy
+    this.isHeavy = false
+    return waited
+  }
+
+  /** The first of the deliveries from `first` to before `end` that it still holds, and those next to it. */
+  stretchHeld(first: number, end: number): { readonly first: number; readonly count: number } | undefined {
+    const before = this.held.before({ delivery: first + 1 } as Held)
+    const isWithin = before !== undefined && before.delivery + before.run.count > first
+    const held = isWithin ? before : this.held.ceiling({ delivery: first } as Held)
+    if (held === undefined || held.delivery >= end) return undefined
+    const from = Math.max(first, held.delivery)
+    return { first: from, count: Math.min(end, held.delivery + held.run.count) - from }
   }
 
   /** Share of its credit that is used, 0 … 1. */
@@ -123,9 +154,7 @@ export class Subscription {
     const end = first + count
     const probe = { delivery: first } as Held
     const found: Held[] = []
-    const straddling = this.held.before(probe)
-    if (straddling !== undefined && straddling.delivery + straddling.run.count > first)
-      this.#cut(straddling, first, cut)
+    this.cutAt(first, cut)
     for (
       let held = this.held.ceiling(probe);
       held !== undefined && held.delivery < end;
@@ -135,6 +164,12 @@ export class Subscription {
       found.push(held)
     }
     return found
+  }
+
+  /** If this delivery is held, a piece begins with it then. */
+  cutAt(delivery: number, cut: (back: Held) => void): void {
+    const before = this.held.before({ delivery } as Held)
+    if (before !== undefined && before.delivery + before.run.count > delivery) this.#cut(before, delivery, cut)
   }
 
   /** Splits so that a piece begins at this delivery. */
@@ -178,6 +213,13 @@ export class Subscription {
     add(known, end, 'unknown')
     return fates
   }
+}
+
+/** How many messages of a run fit beside what is there; one always does where there is nothing. */
+function fitting(run: Run, bytes: number, bytesMax: number): number {
+  if (bytes + run.bytes <= bytesMax) return run.count
+  const count = Math.max(0, Math.floor(((bytesMax - bytes) * run.count) / run.bytes))
+  return count === 0 && bytes <= 0 ? 1 : count
 }
 
 /** Answer to a settle, for deliveries next to one another. */

@@ -19,6 +19,8 @@ export type Effect =
       readonly origin: DeadLetterOrigin | undefined
       /** At most once: the messages are settled by this turn, so their bytes must be read before it is appended. */
       readonly isSpent: boolean
+      /** Of the bodies, as they are counted. */
+      readonly bodyBytes: number
     }
   | {
       readonly kind: 'barrier'

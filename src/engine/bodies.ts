@@ -25,21 +25,40 @@ export class Bodies {
 
   /** Records of messages next to one another, in as few pieces as there are rows; undefined when one of them is gone. */
   records(queue: QueueId, first: Sequence, count: number): Uint8Array[] | undefined {
+    const { pieces, found } = this.portion(queue, first, count, Number.POSITIVE_INFINITY)
+    return found === count ? pieces : undefined
+  }
+
+  /**
+   * The first of these records, up to the one with which they are `bytesMax` or more: one at least, unless the first one
+   * is gone. Rows behind them are not read.
+   */
+  portion(
+    queue: QueueId,
+    first: Sequence,
+    count: number,
+    bytesMax: number,
+  ): { readonly pieces: Uint8Array[]; readonly found: number } {
     const pieces: Uint8Array[] = []
     const end = first + count
-    for (let at = first; at < end; ) {
+    let at = first
+    for (let left = bytesMax; at < end && left > 0; ) {
       const row = this.#seek(queue, at)
-      if (row === undefined) return undefined
+      if (row === undefined) break
       const upTo = Math.min(end, row.first + row.count)
-      if (at === row.first && upTo === row.first + row.count) pieces.push(row.bytes)
-      else {
-        const from = this.#cursor.recordStart
-        while (this.#at < upTo - 1) this.#step()
-        pieces.push(row.bytes.subarray(from, this.#cursor.bodyEnd))
+      if (at === row.first && upTo === row.first + row.count && row.bytes.length <= left) {
+        pieces.push(row.bytes)
+        left -= row.bytes.length
+        at = upTo
+        continue
       }
-      at = upTo
+      const from = this.#cursor.recordStart
+      while (this.#at < upTo - 1 && this.#cursor.bodyEnd - from < left) this.#step()
+      pieces.push(row.bytes.subarray(from, this.#cursor.bodyEnd))
+      left -= this.#cursor.bodyEnd - from
+      at = this.#at + 1
     }
-    return pieces
+    return { pieces, found: at - first }
   }
 
   publishedAt(queue: QueueId, sequence: Sequence): Timestamp | undefined {

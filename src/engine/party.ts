@@ -1,4 +1,4 @@
-import type { BarrierRecord, Timestamp } from '../core/facts.ts'
+import type { BarrierRecord, QueueId, Timestamp } from '../core/facts.ts'
 import type { PublishAnswer } from '../core/publishing.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
@@ -29,6 +29,7 @@ import type {
 } from './peer.ts'
 import { Publishing } from './publishing.ts'
 import { Pulls } from './pulls.ts'
+import { Sending, UNSENT_BYTES_MAX } from './sending.ts'
 import { Settles } from './settles.ts'
 
 type SubscriptionEffect = Extract<Effect, { readonly subscription: Subscription }>
@@ -53,6 +54,7 @@ export class Party {
   readonly #pulls: Pulls
   readonly #publishing: Publishing
   readonly #settles: Settles
+  readonly #sending: Sending
   readonly #since: Timestamp
   readonly #waits = new Set<() => void>()
   #isStalled = false
@@ -77,6 +79,13 @@ export class Party {
       principal,
       answer: reply => this.answer(reply),
       soon: reply => this.soon(reply),
+    })
+    this.#sending = new Sending({
+      outbox: terms.outbox,
+      bodies: terms.engine.bodies,
+      stall: isStalled => this.#stall(isStalled),
+      hasRoom: subscription => this.#hasRoom(subscription),
+      written: (queue, delivery) => this.#copy(queue, delivery),
     })
     this.#pulls = new Pulls({
       engine: terms.engine,
@@ -142,6 +151,7 @@ export class Party {
           leaseMs: command.leaseMs,
           predicate,
           isPull: false,
+          ...(queue.options.semantics === 'at-most-once' ? { unsentMax: UNSENT_BYTES_MAX } : {}),
         },
         command.afterBatch,
       ),
@@ -180,6 +190,7 @@ export class Party {
     if (found === undefined) return
     this.#subscriptions.delete(id)
     this.#engine.run((turn, now) => this.#engine.broker.unsubscribe(turn, now, found.queue, found.subscription, false))
+    this.#sending.drop(found.subscription)
   }
 
   #predicate(
@@ -198,6 +209,7 @@ export class Party {
     const { subscription } = effect
     if (effect.kind === 'cancelled') {
       this.#pulls.end(subscription, effect.why)
+      this.#sending.drop(subscription)
       if (this.#subscriptions.delete(subscription.tag)) this.outbox.cancelled(subscription.tag, effect.why)
       return
     }
@@ -206,7 +218,9 @@ export class Party {
     // Decided before it was closed: the core has taken back what it held.
     if (queue === undefined || subscription.isClosed) return
     if (effect.kind === 'lease-lost') {
-      if (pull === undefined) this.outbox.leaseLost(subscription.tag, { first: effect.first, count: effect.count })
+      const { first, count } = effect
+      if (pull === undefined)
+        this.#sending.tell(subscription, () => this.outbox.leaseLost(subscription.tag, { first, count }))
       return
     }
     if (effect.kind === 'barrier') {
@@ -217,7 +231,11 @@ export class Party {
         replayed: effect.replayed,
       }
       if (pull !== undefined) pull.barrier(delivery)
-      else this.outbox.barrier(delivery)
+      else this.#sending.tell(subscription, () => this.outbox.barrier(delivery))
+      return
+    }
+    if (pull === undefined) {
+      this.#sending.deliver(effect, queue.name, this.#engine.spent.get(effect))
       return
     }
     const bytes = this.#bytesOf(effect)
@@ -235,14 +253,14 @@ export class Party {
       bytes,
       ...(effect.origin === undefined ? {} : { origin: effect.origin }),
     }
+    this.#copy(effect.queue, delivery)
+    pull.deliver(delivery)
+  }
+
+  /** For those who look on. */
+  #copy(queue: QueueId, delivery: Delivery): void {
     const { follows } = this.#engine
-    if (follows.watchers > 0) follows.delivered(effect.queue, delivery, this.name)
-    if (pull !== undefined) {
-      pull.deliver(delivery)
-      return
-    }
-    this.outbox.deliver(delivery)
-    if (this.outbox.isFull()) this.#stall(true)
+    if (follows.watchers > 0) follows.delivered(queue, delivery, this.name)
   }
 
   #bytesOf(effect: Extract<Effect, { kind: 'deliver' }>): Uint8Array[] | undefined {
@@ -257,12 +275,16 @@ export class Party {
   }
 
   drained(): void {
-    if (this.#engine.isDraining) return
-    this.#stall(false)
+    this.soon(() => this.#sending.goOn())
+  }
+
+  #hasRoom(subscription: Subscription): void {
+    const found = this.#subscriptions.get(subscription.tag)
+    if (found !== undefined) this.#change(found.queue, () => found.queue.consumers.changed(subscription))
   }
 
   #stall(isStalled: boolean): void {
-    if (this.#isStalled === isStalled) return
+    if (this.#isStalled === isStalled || (this.#engine.isDraining && !isStalled)) return
     this.#isStalled = isStalled
     for (const { queue, subscription } of this.#subscriptions.values()) this.#stallOne(queue, subscription, isStalled)
   }

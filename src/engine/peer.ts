@@ -138,7 +138,7 @@ export interface Outbox {
   cancelled(subscription: SubscriptionId, why: Refusal): void
   /** The peer must go; `close()` has been done. */
   closed(why: Refusal): void
-  /** True: nothing is delivered until the listener calls `peer.drained()` (D11). Asked before each delivery. */
+  /** True: nothing more is delivered until the listener calls `peer.drained()` (D11). Asked after each delivery. */
   isFull(): boolean
   /** Publishers may send (again), or must stop (R5). */
   pressure(on: boolean, reason: string): void

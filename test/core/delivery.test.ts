@@ -204,6 +204,42 @@ test('D8: no more than prefetch_bytes of bodies are out at a subscription, but a
   small.publish('m1', 'm2').gives('keep m1 m2', 'ann gets m1')
 })
 
+test('D1, D8: whoever has no bytes left for the next message is asked again when another one comes next', () => {
+  const orders = scenario({ prefetchBytes: 100 })
+  const publish = (label: string, bytes: number, priority: number) => orders.publishEach([[label, { bytes, priority }]])
+  orders.subscribe('ann')
+  publish('m1', 60, 5).gives('keep m1', 'ann gets m1')
+  publish('m2', 60, 5).gives('keep m2')
+  // It would fit, but it is not the first.
+  publish('m3', 10, 4).gives('keep m3')
+  publish('m4', 30, 9).gives('keep m4', 'ann gets m4')
+  // Taken by somebody else, also with a filter of his own, it leaves the one behind it as the next.
+  orders.subscribe('bob', { prefetch: 1, only: ['m2'] }).gives('bob gets m2', 'ann gets m3')
+})
+
+test('D1, D8: whoever had no bytes left has its turn like the others once a smaller message comes next', () => {
+  const orders = scenario({ prefetchBytes: 100, fairness: 'fast' })
+  orders.subscribe('ann')
+  orders.subscribe('bob', { only: ['m3'] })
+  orders.publishEach([['m1', { bytes: 60 }]]).gives('keep m1', 'ann gets m1')
+  orders.publishEach([['m2', { bytes: 60 }]]).gives('keep m2')
+  orders.publishEach([['m3', { bytes: 30, priority: 9 }]]).gives('keep m3', 'ann gets m3')
+})
+
+test('D8, A7: a large body is counted as what it is, also among neighbours that are alike', () => {
+  const orders = scenario()
+  orders.publishEach([['m1', { bytes: 10 }]])
+  orders.publishEach([['m2', { bytes: 60_000 }]])
+  orders.publishEach([['m3', { bytes: 60_000 }]])
+  orders.subscribe('ann', { prefetch: 1 }).gives('ann gets m1')
+  orders.ack('ann', 'm1').gives('keep m1 acked', 'ann gets m2')
+  expect(orders.queue.bytes).toBe(120_000)
+  orders.publishEach([['m4', { bytes: 30 }]])
+  orders.ack('ann', 'm2').gives('keep m2 acked', 'ann gets m3')
+  orders.ack('ann', 'm3').gives('keep m3 acked', 'ann gets m4')
+  expect(orders.queue.bytes).toBe(30)
+})
+
 test('D11: a socket that is full stops deliveries to its connection alone', () => {
   const orders = scenario()
   orders.subscribe('ann')

@@ -101,6 +101,19 @@ fuzz<{ readonly key: Uint8Array; readonly value: Uint8Array; readonly isDamaged:
   },
 })
 
+const ALL_KINDS = [1, 2, 3, 4, 5, 6, 7, 8, 9]
+const STRANGE = [
+  undefined,
+  {},
+  [],
+  7,
+  'text',
+  [{}],
+  [[9_999_999, 1, 0]],
+  { kind: 'barrierReleased', queue: 1 },
+  { kind: 'seen', queue: 1 },
+]
+
 interface Folder {
   readonly sample: number
   readonly what: string
@@ -112,7 +125,23 @@ interface Folder {
 fuzz<Folder>({
   title: 'R8: a start on damaged data says what is damaged, and throws nothing else',
   share: 0.01,
-  crafted: Object.fromEntries([0, 10, 0xff].map(kind => [`a row of kind ${kind}`, withKind(kind)])),
+  crafted: {
+    ...Object.fromEntries([0, 10, 0xff].map(kind => [`a row of kind ${kind}`, withKind(kind)])),
+    // Found with 200,000 inputs: the content of one kind of row under the key of another.
+    ...Object.fromEntries(
+      ALL_KINDS.flatMap(kind =>
+        STRANGE.map(note => [`kind ${kind} with ${JSON.stringify(note)}`, withNote(kind, note)]),
+      ),
+    ),
+    'the number of starts without one': onlyWith(Buffer.of(2), {}),
+    'a format that is no number': onlyWith(Buffer.of(1), { format: 'x' }),
+    'a highest queue number that is none': onlyWith(Buffer.of(3), []),
+    'a definition of another queue': onlyWith(Buffer.from('0500000009', 'hex'), {
+      kind: 'queueDeclared',
+      queue: 8,
+      options: {},
+    }),
+  },
   make: random => {
     const which = random.below(SAMPLES.length)
     const rows = [...SAMPLES[which]!]
@@ -165,6 +194,36 @@ fuzz<Folder>({
     expect(reached.refused).toBeGreaterThan(5)
   },
 })
+
+/** Under the key of a row of this kind what does not belong there, with a checksum that is right. */
+function withNote(kind: number, note: unknown): Folder {
+  // Row 1 is there, so that rows that speak of it are read.
+  const messages = SAMPLES[0]!.find(({ key }) => key[0] === 6 && key[5] === 6)!.key
+  const tail =
+    kind === 6 ? withRuns(messages) : kind === 5 || kind === 7 ? messages.subarray(6, 12) : Buffer.alloc(6, 0xfe)
+  const key = Buffer.concat([messages.subarray(0, 5), Buffer.of(kind), tail])
+  // No returned messages are some, too.
+  const isNobody = kind === 7 && Array.isArray(note) && note.length === 0
+  const rows = SAMPLES[0]!.filter(row => hex(row.key) !== hex(key) && (kind !== 6 || row.key !== messages))
+  return {
+    sample: 0,
+    what: `kind ${kind}`,
+    rows: [...rows, { key, value: encodeRow(key, note) }],
+    mustRefuse: kind !== 5 && !isNobody,
+  }
+}
+
+/** What follows the kind in the key of a row of messages, with the flag that its value says more of them. */
+function withRuns(key: Uint8Array): Uint8Array {
+  const tail = Buffer.from(key.subarray(6))
+  tail[tail.length - 1] = 1
+  return tail
+}
+
+function onlyWith(key: Uint8Array, note: unknown): Folder {
+  const rows = SAMPLES[0]!.filter(row => hex(row.key) !== hex(key))
+  return { sample: 0, what: hex(key), rows: [...rows, { key, value: encodeRow(key, note) }], mustRefuse: true }
+}
 
 /** A row of messages whose key lost its kind; its checksum is right, so only the kind is wrong. */
 function withKind(kind: number): Folder {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { closeSync, openSync, rmSync, statfsSync } from 'node:fs'
 import path from 'node:path'
 import { type Client, connect, type Message } from '@sluice/client'
-import { SUBPROTOCOL } from '@sluice/protocol'
+import { PUBLISH_WINDOW_BYTES_DEFAULT, SUBPROTOCOL } from '@sluice/protocol'
 import { WebSocket } from 'ws'
 import { frame, HELLO, subscribe } from '../listeners/native-support.ts'
 import { HurtServer, passed, percentile, until } from './server.ts'
@@ -163,7 +163,7 @@ export async function slowConsumer({
     const queue = flood.queue<Uint8Array>('flood', { codec: 'bytes' })
     await queue.declare({ priority: 'property' })
     const body = new Uint8Array(10_000)
-    // Neighbours that are alike would come as one frame: see the test of that.
+    // No two neighbours are alike, so each message is a delivery of its own.
     await queue.publishMany(
       Array.from({ length: consumers * 2_000 }, () => body),
       { options: (_, index) => ({ priority: index % 1_000 }) },
@@ -198,7 +198,7 @@ export async function slowConsumer({
   }
 }
 
-/** D8: what one consumer that does not read holds, when all that it may have is alike. */
+/** D11: what one consumer that does not read holds, when all that it may have is alike and could be one frame. */
 export async function oneFrame({ messages, say }: { messages: number; say: Say }): Promise<{ grownMib: number }> {
   const server = await HurtServer.start({ settings: { memory_max: '8MiB' } })
   try {
@@ -223,6 +223,20 @@ export async function oneFrame({ messages, say }: { messages: number; say: Say }
     await server.kill()
   }
 }
+
+/** Size of what `fastPublisher` publishes, in bytes. */
+const FAST_BODY_BYTES = 2_000
+/** A frame of publishes of the SDK, in bytes (clients/typescript/src/lane.ts). */
+const SDK_FRAME_BYTES = 128 * 1024
+/** Credit of each of the two consumers that only consume. */
+const FAST_PREFETCH = 500
+/**
+ * Messages that a publisher may still send when the server has stopped granting: the credit it had, in the worst case a
+ * whole window, and a frame that goes beyond it. It uses it when it comes to it, perhaps long after: this one pauses by itself while its backlog is large.
+ */
+export const EARLIER_CREDIT_MESSAGES: number = Math.floor(
+  (PUBLISH_WINDOW_BYTES_DEFAULT + SDK_FRAME_BYTES) / FAST_BODY_BYTES,
+)
 
 /** D11: publishers that are faster than everything behind them, in little memory; the disk runs low and is free again. */
 export async function fastPublisher({
@@ -261,6 +275,8 @@ export async function fastPublisher({
   const counts = { published: 0, consumed: 0, carried: 0 }
   const resident = { max: 0 }
   let isOver = false
+  /** Consumers wait, so that there is something left for them when publishing has stopped. */
+  let isHeld = false
   const clients: Client[] = []
   const client = async (name: string): Promise<Client> => {
     const one = await connect(server.url, { name })
@@ -271,7 +287,7 @@ export async function fastPublisher({
     const looker = (await client('looker')).queue<Uint8Array>('q', { codec: 'bytes' })
     await looker.declare()
     const backlog = { bytes: 0 }
-    const body = new Uint8Array(2_000)
+    const body = new Uint8Array(FAST_BODY_BYTES)
     const publishing = Array.from({ length: publishers }, async (_, k) => {
       const queue = (await client(`publisher ${k}`)).queue<Uint8Array>('q', { codec: 'bytes' })
       let inFlight = 0
@@ -294,7 +310,8 @@ export async function fastPublisher({
     })
     const consuming = Array.from({ length: 2 }, async (_, k) => {
       const queue = (await client(`consumer ${k}`)).queue<Uint8Array>('q', { codec: 'bytes' })
-      for await (const message of queue.consume({ prefetch: 500, barriers: false })) {
+      for await (const message of queue.consume({ prefetch: FAST_PREFETCH, barriers: false })) {
+        while (isHeld) await passed(20)
         counts.consumed++
         void (message as Message<Uint8Array>).ack()
       }
@@ -305,6 +322,7 @@ export async function fastPublisher({
     await both.queue('next').declare()
     const chaining = (async () => {
       for await (const message of chain.consume({ prefetch: 20, barriers: false })) {
+        while (isHeld) await passed(20)
         const body = message as Message<Uint8Array>
         void body
           .ack({ publish: [{ queue: 'next', body: 1 }] } as never)
@@ -330,6 +348,7 @@ export async function fastPublisher({
       `published ${counts.published}, consumed ${counts.consumed}, ${mib(Math.max(resident.max, server.residentBytes))} MiB`,
     )
 
+    isHeld = true
     const ballast = path.join(folder, 'ballast')
     closeSync(openSync(ballast, 'w'))
     execFileSync('fallocate', ['-l', String(ballastBytes), ballast])
@@ -343,6 +362,10 @@ export async function fastPublisher({
     })
     const stoppedAfterMs = performance.now() - fullAt
     const atStop = { ...counts }
+    isHeld = false
+    // More than they had here already: the server goes on delivering, and settling.
+    const hasGoneOn = () => counts.consumed - atStop.consumed > 2 * FAST_PREFETCH && counts.carried > atStop.carried
+    await until('consumers go on', hasGoneOn, 30_000)
     await stretch(2_000)
     const stopped = {
       consumed: counts.consumed - atStop.consumed,

@@ -18,11 +18,15 @@ const say = (): void => {}
 afterAll(() => console.log(`load: ${JSON.stringify(figures)}`))
 
 /**
- * Two times that should be alike, in ms. Wide, for machines that run other tests beside this: what it finds is a server
- * that stands still for seconds. The ratio of docs/reliability.md is measured by `npm run hurt` on a machine of its own.
+ * What the machine may add to a p99, in ms, when it runs other tests beside this. Of 800 messages in 4 s the p99 is the
+ * eighth worst, so one pause of 50 ms shows whole; on 2 cores at a load of 8 to 16 it was 40 to 430 ms above what it was
+ * before.
  */
+const OTHERS_MS = 700
+
+/** Two times that should be alike, in ms: twice as long at most, as docs/reliability.md asks, and what others add. */
 function expectUnhurt({ p99Before, p99During }: { p99Before: number; p99During: number }): void {
-  expect(p99During).toBeLessThan(2 * p99Before + 3_000)
+  expect(p99During).toBeLessThan(2 * p99Before + OTHERS_MS)
 }
 
 test('D9: an idle connection costs less than 100 KB, and what it cost is there for the next one', async ({ skip }) => {
@@ -39,15 +43,15 @@ test('D9: an idle connection costs less than 100 KB, and what it cost is there f
 test('D8, R9: consumers that never read are cut, their messages come back, and others hardly notice', async () => {
   const figure = noted('slow-consumer', await cases.slowConsumer({ consumers: 2, seconds: 4, say }))
   expectUnhurt(figure)
-  expect(figure.grownMib).toBeLessThan(2 * 16 + 40)
+  expect(figure.grownMib).toBeLessThan(40)
   // 30 s without anything taken, looked at now and then.
   expect(figure.cutAfterSeconds).toBeLessThan(45)
 })
 
-// A known fault, docs/guarantees.md. Turns red once it is mended: then `.fails` goes.
-test.fails('D8, R9: one consumer that does not read costs no more than what may be unsent, 8 MiB', async () => {
+test('D11, R9: one consumer that does not read costs no more than what may be unsent, however much it may have', async () => {
   const { grownMib } = noted('one-frame', await cases.oneFrame({ messages: 7_000, say }))
-  expect(grownMib).toBeLessThan(40)
+  // At most 1 MiB and a piece are unsent of the 64 MiB that it may have; the rest is for what the collector has not seen.
+  expect(grownMib).toBeLessThan(24)
 })
 
 test('D11, R5: in 256 MiB of heap publishers are stopped at the mark and go on after it; consumers never wait', async () => {
@@ -55,8 +59,7 @@ test('D11, R5: in 256 MiB of heap publishers are stopped at the mark and go on a
   const figure = noted('fast-publisher', await cases.fastPublisher(options))
   expect(figure.isAlive).toBe(true)
   expect(figure.residentMibMax).toBeLessThan(900)
-  // What was granted before the mark, at most a window of 4 MiB each.
-  expect(figure.publishedWhileStopped).toBeLessThan(4 * 2_100)
+  expect(figure.publishedWhileStopped).toBeLessThanOrEqual(options.publishers * cases.EARLIER_CREDIT_MESSAGES)
   expect(figure.consumedWhileStopped).toBeGreaterThan(0)
   // One connection that publishes with its acks is not held up by its own publishes.
   expect(figure.carriedWhileStopped).toBeGreaterThan(0)

@@ -58,6 +58,7 @@ export type Kind =
 export const HAS_RUNS = 1
 
 const QUEUE_HEAD = 6
+export const NUMBERED_KEY_BYTES: number = QUEUE_HEAD + 6
 const MESSAGES_KEY_BYTES = QUEUE_HEAD + 6 + 4 + 6 + 6 + 4 + 1
 
 export interface KeyRange {
@@ -84,7 +85,7 @@ export function queueOf(key: Uint8Array): QueueId {
 
 /** Key of one number: a batch, a barrier, the first message of a row. */
 export function numberedKey(queue: QueueId, kind: Kind, number: BatchNumber | Sequence): Uint8Array {
-  const key = queuePrefix(OF_QUEUE, queue, QUEUE_HEAD + 6)
+  const key = queuePrefix(OF_QUEUE, queue, NUMBERED_KEY_BYTES)
   key[5] = kind
   key.writeUIntBE(number, QUEUE_HEAD, 6)
   return key

@@ -12,9 +12,10 @@ import {
   RETURNED,
   SETTLED,
 } from './keys.ts'
+import { returnedOf } from './notes.ts'
 import { RecentRows } from './recent-rows.ts'
 import { bodyBytesOf, recordAt } from './records.ts'
-import { fromRuns, type Returned, type ReturnedMessages, type ReturnedRun, toRuns } from './returned.ts'
+import { fromRuns, type Returned, type ReturnedMessages, toRuns } from './returned.ts'
 import { bytesOf, damaged, decodeRow, encodeRow } from './row-codec.ts'
 import { type Draft, draftsOf } from './small-facts.ts'
 import { keyAfter, type Table, type Write } from './table.ts'
@@ -197,12 +198,15 @@ export class Ledger {
   }
 
   /** For a restore: the row that begins there has a row of returned messages. Undefined if there is no such row. */
-  restoreReturned(queue: QueueId, first: Sequence): ((place: number) => boolean) | undefined {
+  restoreReturned(
+    queue: QueueId,
+    first: Sequence,
+  ): { readonly count: number; readonly isLive: (place: number) => boolean } | undefined {
     const rows = this.#queues.get(queue)?.rows
     const row = rows?.find(first)
     if (!rows || row?.first !== first) return undefined
     row.addFlag(HAS_RETURNED_ROW)
-    return place => rows.isLive(row, first + place)
+    return { count: row.count, isLive: place => rows.isLive(row, first + place) }
   }
 
   restoreHighestQueue(queue: QueueId): void {
@@ -314,7 +318,7 @@ export class Ledger {
     const key = numberedKey(queue.id, RETURNED, row.first)
     const hasRow = (row.flags & HAS_RETURNED_ROW) !== 0
     const before = this.#unwritten.get(nameOf(key))?.value ?? (hasRow ? this.#table.get(key) : undefined)
-    const all = hasRow ? fromRuns(decodeRow(key, before).note as ReturnedRun[]) : new Map()
+    const all = hasRow ? fromRuns(returnedOf(key, decodeRow(key, before).note, row.count)) : new Map()
     for (const [place, returned] of messages) all.set(place, returned)
     for (const place of all.keys()) if (!queue.rows.isLive(row, row.first + place)) all.delete(place)
     row.addFlag(HAS_RETURNED_ROW)

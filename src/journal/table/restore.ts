@@ -8,7 +8,6 @@ import {
   HIGHEST_QUEUE_KEY,
   type KeyRange,
   MESSAGES,
-  numberOf,
   QUEUE_CONTENTS,
   queueOf,
   queueRange,
@@ -18,7 +17,7 @@ import {
   unknownRanges,
 } from './keys.ts'
 import { follows, type Ledger } from './ledger.ts'
-import type { ReturnedRun } from './returned.ts'
+import { factOf, numbersOf, returnedOf, rowOf, runsOf } from './notes.ts'
 import { damaged, decodeRow } from './row-codec.ts'
 import { restoreSmallFacts } from './small-facts.ts'
 import { eachEntry, eachKey, type Table } from './table.ts'
@@ -52,11 +51,11 @@ function* restoreFacts(table: Table, ledger: Ledger): Generator<Fact> {
   let highestDeclared = 0
   for (const { key, value } of eachEntry(table, DEFINITIONS.from, DEFINITIONS.to)) {
     highestDeclared = queueOf(key)
-    yield decodeRow(key, value).note as Fact
+    yield factOf(key, decodeRow(key, value).note, highestDeclared, 'definition') as Fact
   }
   const highest = table.get(HIGHEST_QUEUE_KEY)
   if (highest) {
-    const { queue } = decodeRow(HIGHEST_QUEUE_KEY, highest).note as { queue: QueueId }
+    const { queue } = numbersOf(HIGHEST_QUEUE_KEY, decodeRow(HIGHEST_QUEUE_KEY, highest).note, 'queue')
     ledger.restoreHighestQueue(queue)
     // The number must not be given again: of the queue that had it there may be more in the table and in the world.
     if (queue > highestDeclared) yield { kind: 'queueDeleted', queue }
@@ -86,7 +85,7 @@ function* restoreQueue(table: Table, ledger: Ledger, queue: QueueId): Generator<
   yield* restoreSmallFacts(table, queue)
   const settled = new Map<number, Uint8Array>()
   const { from, to } = queueRange(queue, SETTLED)
-  for (const { key, value } of eachEntry(table, from, to)) settled.set(numberOf(key), decodeRow(key, value).bytes)
+  for (const { key, value } of eachEntry(table, from, to)) settled.set(rowOf(key), decodeRow(key, value).bytes)
   let before: LiveRange | undefined
   for (const live of liveMessages(table, ledger, queue, settled)) {
     if (before && !before.runs && !live.runs && follows(before, live)) {
@@ -121,7 +120,7 @@ function* liveMessages(
     if (bits) settled.delete(row.first)
     ledger.restoreRow(queue, row, bits)
     const { first, count, batch, at, bodyBytes } = row
-    const runs = row.flags & HAS_RUNS ? (decodeRow(key, table.get(key)).note as EnqueuedRun[]) : undefined
+    const runs = row.flags & HAS_RUNS ? runsOf(key, decodeRow(key, table.get(key)).note, row.count) : undefined
     if (!bits && !runs) yield { kind: 'enqueued', queue, first, count, batch, at, bodyBytes }
     else yield* liveParts(queue, row, bits, runs)
   }
@@ -166,10 +165,11 @@ function cutRuns(runs: readonly EnqueuedRun[], from: number, to: number): readon
 function* restoreReturned(table: Table, ledger: Ledger, queue: QueueId): Generator<Fact> {
   const { from, to }: KeyRange = queueRange(queue, RETURNED)
   for (const { key, value } of eachEntry(table, from, to)) {
-    const row = numberOf(key)
-    const isLive = ledger.restoreReturned(queue, row)
-    if (!isLive) throw damaged(key, 'is there, but not the messages it speaks of')
-    for (const [place, count, attempts, dueAt] of decodeRow(key, value).note as ReturnedRun[]) {
+    const row = rowOf(key)
+    const found = ledger.restoreReturned(queue, row)
+    if (!found) throw damaged(key, 'is there, but not the messages it speaks of')
+    const { isLive } = found
+    for (const [place, count, attempts, dueAt] of returnedOf(key, decodeRow(key, value).note, found.count)) {
       const rest = dueAt === undefined ? { attempts } : { attempts, dueAt }
       for (let at = place; at < place + count; ) {
         let end = at

@@ -12,7 +12,8 @@ import {
   SEEN,
   seenKey,
 } from './keys.ts'
-import { decodeRow } from './row-codec.ts'
+import { factOf, numbersOf } from './notes.ts'
+import { damaged, decodeRow } from './row-codec.ts'
 import { eachEntry, type Table } from './table.ts'
 
 /** A row before it is encoded; without a note it is to be removed. */
@@ -100,10 +101,16 @@ function joined(bytes: Uint8Array, more: Uint8Array | undefined): Uint8Array {
 }
 
 /** Takes apart what `joined` put together. */
-function split(parties: unknown, bytes: Uint8Array): { readonly bytes: Uint8Array; readonly parties?: Parties } {
+function split(
+  key: Uint8Array,
+  parties: unknown,
+  bytes: Uint8Array,
+): { readonly bytes: Uint8Array; readonly parties?: Parties } {
   if (parties === undefined) return { bytes }
+  numbersOf(key, parties, 'bytesLength')
   const { bytesLength, ...rest } = parties as KeptParties
   const at = bytes.length - bytesLength
+  if (at < 0) throw damaged(key, 'is shorter than its parties')
   return { bytes: bytes.subarray(0, at), parties: { ...rest, bytes: bytes.subarray(at) } }
 }
 
@@ -117,18 +124,18 @@ export function* restoreSmallFacts(table: Table, queue: QueueId): Generator<Fact
     const { from, to } = queueRange(queue, kind)
     for (const { key, value } of eachEntry(table, from, to)) {
       const { note, bytes } = decodeRow(key, value)
-      yield restored(note as SmallFact, bytes)
+      yield restored(key, factOf(key, note, queue, kind), bytes)
     }
   }
 }
 
-function restored(fact: SmallFact, content: Uint8Array): Fact {
+function restored(key: Uint8Array, fact: SmallFact, content: Uint8Array): Fact {
   if (fact.kind === 'partyArrived') return { ...fact, bytes: content }
   if (fact.kind === 'barrierPublished') {
-    const { bytes, parties } = split(fact.terms?.parties, content)
+    const { bytes, parties } = split(key, fact.terms?.parties, content)
     return { ...fact, bytes, ...(parties === undefined ? {} : { terms: { ...fact.terms, parties } }) }
   }
   if (fact.kind === 'barrierReleased')
-    return { ...fact, record: { ...fact.record, ...split(fact.record.parties, content) } }
+    return { ...fact, record: { ...fact.record, ...split(key, fact.record.parties, content) } }
   return fact
 }

@@ -3,6 +3,7 @@ import type { CommitFigures } from '../commit-figures.ts'
 import { type Journal, JournalFailure, type StoredRow } from '../journal.ts'
 import { FORMAT_KEY, START_KEY } from './keys.ts'
 import { type Commit, Ledger } from './ledger.ts'
+import { numbersOf } from './notes.ts'
 import { restore } from './restore.ts'
 import { decodeRow, encodeRow } from './row-codec.ts'
 import type { Table, Write } from './table.ts'
@@ -165,7 +166,7 @@ export class TableJournal implements Journal {
   async #takeOver(): Promise<Fact> {
     formatOf(this.#table)
     const before = this.#table.get(START_KEY)
-    const last = before ? (decodeRow(START_KEY, before).note as StartNote) : { start: 0, clean: true }
+    const last = before ? startOf(decodeRow(START_KEY, before).note) : { start: 0, clean: true }
     this.#start = last.start + 1
     const formatRow = { key: FORMAT_KEY, value: encodeRow(FORMAT_KEY, { format: FORMAT }) }
     await this.#writeNow([formatRow, startRow(this.#start, false)])
@@ -260,7 +261,7 @@ export class TableJournal implements Journal {
 export function formatOf(table: Table): number {
   const row = table.get(FORMAT_KEY)
   if (row === undefined) return FORMAT
-  const { format } = decodeRow(FORMAT_KEY, row).note as { format: number }
+  const { format } = numbersOf(FORMAT_KEY, decodeRow(FORMAT_KEY, row).note, 'format')
   if (format <= FORMAT) return format
   throw new JournalFailure(
     'bad-format',
@@ -276,6 +277,11 @@ interface CompleteCommit {
 interface StartNote {
   readonly start: number
   readonly clean: boolean
+}
+
+function startOf(note: unknown): StartNote {
+  const { start } = numbersOf(START_KEY, note, 'start')
+  return { start, clean: (note as StartNote).clean === true }
 }
 
 function startRow(start: number, clean: boolean): Write {
