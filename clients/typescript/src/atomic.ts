@@ -33,6 +33,7 @@ interface Part {
 /**
  * Messages for several queues that are kept together or not at all (P4): a frame in the lane of each, sent once it is the
  * next in all of them, and let go once all are answered, so that the whole can be sent again over the next connection.
+ * Others follow it without waiting for its answer, where the server is not older than that.
  */
 export class Atomic {
   readonly #parts: Part[] = []
@@ -67,7 +68,11 @@ interface Gathered {
   flags: number
 }
 
-/** @returns where each message is, in the order given. @throws (rejects) RefusedError: nothing was published */
+/**
+ * @returns where each message is, in the order given.
+ * @throws (rejects) RefusedError: nothing was published; or it was, the answer was lost, and one of the queues was deleted
+ *   before it could be asked for again
+ */
 export async function publishAtomic(
   publisher: Publisher,
   messages: readonly AtomicMessage[],
