@@ -7,6 +7,8 @@ const shared = {
   ssr: { resolve: { conditions } },
   oxc: { target: 'es2022' as const },
 }
+/** Beside what they test, and slow. */
+const SLOW_CLIENTS = ['browser', 'packages'].map(name => `test/clients/${name}.test.ts`)
 const at = (...folders: string[]) => folders.map(folder => `test/${folder}/**/*.test.ts`)
 
 export default defineConfig({
@@ -26,6 +28,7 @@ export default defineConfig({
         test: {
           name: 'server',
           include: at('access', 'journal', 'engine', 'net', 'listeners', 'clients', 'attacks', 'upkeep'),
+          exclude: SLOW_CLIENTS,
           testTimeout: 30_000,
         },
       },
@@ -33,7 +36,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'slow',
-          include: at('simulation', 'crash', 'examples', 'bench', 'fuzz', 'soak', 'load', 'docs'),
+          include: [...SLOW_CLIENTS, ...at('simulation', 'crash', 'examples', 'bench', 'fuzz', 'soak', 'load', 'docs')],
           testTimeout: 180_000,
         },
       },

@@ -1,3 +1,4 @@
+import { type AtomicTerms, firstRefusal, publishAtomic } from './atomic.ts'
 import type { WaitingBarrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
 import type { AtomicPart, CarriedPublish, Lookup, SettleAnswer } from './commands.ts'
@@ -6,9 +7,9 @@ import type { BarrierRecord, BatchRest, DeadReason, Fact, QueueId, Sequence, Tim
 import { Forwarding } from './forwarding.ts'
 import { Heap } from './heap.ts'
 import { invariant } from './invariant.ts'
-import { NEW_PLACE, type NumberedPlace, type Numbering, Numbers } from './numbering.ts'
+import { type Numbering, Numbers } from './numbering.ts'
 import { DEFAULT_OPTIONS, type QueueOptions } from './options.ts'
-import type { Incoming, Publish, PublishAnswer } from './publishing.ts'
+import type { Publish, PublishAnswer } from './publishing.ts'
 import { type DeadLetterPlace, Queue, type QueueHost } from './queue.ts'
 import { type Refusal, refuse } from './refusals.ts'
 import { Restoring } from './restoring.ts'
@@ -17,6 +18,7 @@ import type { Claim, SettleHow } from './settling.ts'
 import { Subscription, type SubscriptionTerms } from './subscription.ts'
 import type { Turn } from './turn.ts'
 
+export type { AtomicTerms } from './atomic.ts'
 export type { AtomicPart, CarriedPublish, SettleAnswer } from './commands.ts'
 export type { Numbering } from './numbering.ts'
 export type { Claim } from './settling.ts'
@@ -171,25 +173,13 @@ export class Broker implements QueueHost {
     return [...before, ...answers]
   }
 
-  /** Publishes to several queues, all or nothing (P4). Numbered parts that were taken before get their first answers. */
-  publishAtomic(turn: Turn, parts: readonly AtomicPart[]): (readonly PublishAnswer[])[] | Refusal | string {
-    const places: NumberedPlace[] = []
-    for (const { queue, count, numbering } of parts) {
-      const place = numbering === undefined ? NEW_PLACE : this.#numbers.placeOf(queue, numbering, count)
-      if (typeof place === 'string' || 'code' in place) return place
-      places.push(place)
-    }
-    if (parts.every(({ count }, k) => places[k]?.repeated === count)) return places.map(({ answers }) => answers)
-    if (places.some(({ repeated }) => repeated > 0))
-      return 'a part of an atomic publish was taken before, and another was not'
-    const refusal = firstRefusal(parts)
-    const answers = parts.map(({ queue, publish, count, numbering }) => {
-      const own: PublishAnswer[] =
-        refusal === undefined ? queue.arrivals.publish(turn, publish) : [{ index: 0, count, refusal }]
-      if (numbering !== undefined) this.#numbers.keep(turn, publish.now, queue, numbering, own)
-      this.#touched.add(queue)
-      return own
-    })
+  /** Publishes to several queues, all or nothing (P4). */
+  publishAtomic(
+    turn: Turn,
+    parts: readonly AtomicPart[],
+    terms: AtomicTerms = {},
+  ): (readonly PublishAnswer[])[] | Refusal | string {
+    const answers = publishAtomic({ numbers: this.#numbers, touched: this.#touched }, turn, parts, terms)
     // Only now: what one part sets going must not come between the messages of another.
     this.#settleTouched(turn, parts[0]?.publish.now ?? 0)
     return answers
@@ -457,21 +447,6 @@ export class Broker implements QueueHost {
 
 function byId(a: Queue, b: Queue): number {
   return a.id - b.id
-}
-
-/** Why these cannot all be published: the first reason. What goes to one queue is looked at together. */
-function firstRefusal(parts: readonly CarriedPublish[]): Refusal | undefined {
-  const incoming = new Map<Queue, { readonly pieces: Incoming[]; readonly now: Timestamp }>()
-  for (const { queue, publish } of parts) {
-    const known = incoming.get(queue)
-    if (known === undefined) incoming.set(queue, { pieces: [...publish.incoming], now: publish.now })
-    else known.pieces.push(...publish.incoming)
-  }
-  for (const [queue, { pieces, now }] of incoming) {
-    const refusal = queue.arrivals.refusalIn(pieces, now)
-    if (refusal !== undefined) return refusal
-  }
-  return undefined
 }
 
 /** The incoming stretches without their first `count` messages. */

@@ -85,8 +85,9 @@ export class Door implements Peer {
   publishAtomic(
     parts: readonly PublishCommand[],
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
+    spends?: boolean,
   ): void {
-    this.#party.publishAtomic(parts, answered)
+    this.#party.publishAtomic(parts, answered, spends)
   }
 
   subscribe(command: SubscribeCommand): Subscribed | Refusal {

@@ -118,8 +118,9 @@ export class Party {
   publishAtomic(
     parts: readonly PublishCommand[],
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
+    spends = false,
   ): void {
-    const answers = this.refusal() ?? this.#publishing.publishAtomic(parts)
+    const answers = this.refusal() ?? this.#publishing.publishAtomic(parts, spends)
     if (Array.isArray(answers)) for (const part of answers) this.#engine.tally.answered(part)
     if (typeof answers === 'string') this.end(refuse('protocol-error', answers))
     else if (isRefusal(answers)) {

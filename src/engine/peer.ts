@@ -325,10 +325,14 @@ export interface Peer {
   /**
    * Messages for several queues, kept whole or not at all (P4): at most 10,000 messages and 16 MiB. With a producer each
    * part has its number. Answers part by part, in order; if one message is refused, all are, with that refusal.
+   *
+   * @param spends a refusal uses the numbers of all parts whose queues are there, so that more can be sent ahead. Else one
+   *   that is not about a message uses none
    */
   publishAtomic(
     parts: readonly PublishCommand[],
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void,
+    spends?: boolean,
   ): void
   subscribe(command: SubscribeCommand): Subscribed | Refusal
   /** New prefetch or filter, in place (D13). */

@@ -13,6 +13,10 @@ const ATOMIC_BYTES_MAX: number = 16 * 1024 * 1024
 /** What an ack carries is never refused for want of room: else a full queue could never drain (A4). */
 export const UNLIMITED: Room = { messages: Number.POSITIVE_INFINITY, bytes: Number.POSITIVE_INFINITY, isShared: true }
 
+interface FoundPart extends Omit<AtomicPart, 'publish'> {
+  readonly incoming: readonly Incoming[]
+}
+
 /** How publishes of one party reach the core: read once, in a turn of their own. */
 export class Publishing {
   readonly #engine: Engine
@@ -84,8 +88,12 @@ export class Publishing {
     return intake.read(target, { bytes: messages.bytes, count: messages.count, ...how })
   }
 
-  /** The same for parts of several queues, all or nothing. */
-  publishAtomic(parts: readonly PublishCommand[]): (readonly PublishAnswer[])[] | Refusal | string {
+  /**
+   * The same for parts of several queues, all or nothing.
+   *
+   * @param spends a refusal uses the numbers of every part whose queue is there
+   */
+  publishAtomic(parts: readonly PublishCommand[], spends: boolean): (readonly PublishAnswer[])[] | Refusal | string {
     const { limits } = this.#engine
     const count = parts.reduce((sum, part) => sum + part.count, 0)
     const bytes = parts.reduce((sum, part) => sum + part.bytes.length, 0)
@@ -96,27 +104,48 @@ export class Publishing {
         { limit: 'atomic_publish' },
       )
     }
-    const taken: Omit<AtomicPart, 'publish'>[] = []
-    const incoming: Incoming[][] = []
-    const rooms = new Map<Queue, Room>()
-    for (const part of parts) {
-      const guard = this.guard(part.queue)
-      if (isRefusal(guard)) return guard
-      const queue = this.#engine.findOrCreate(part.queue)
-      if (isRefusal(queue)) return queue
-      const room = rooms.get(queue) ?? { ...queue.room, isShared: false }
-      const pieces = this.read(queue, part, { isDedupeAsked: part.dedupe === true, cutAt: 0, room, guard })
-      if (isRefusal(pieces)) return pieces
-      rooms.set(queue, without(room, pieces))
-      incoming.push(pieces)
-      taken.push({ queue, count: part.count, numbering: this.#numberingOf(part) })
-    }
-    return this.#engine.run((turn, now) =>
+    const { found, refusal } = this.#find(parts)
+    if (refusal !== undefined && (!spends || found.size === 0)) return refusal
+    const taken = [...found.values()]
+    const answers = this.#engine.run((turn, now) =>
       this.#engine.broker.publishAtomic(
         turn,
-        taken.map((part, k) => ({ ...part, publish: { incoming: incoming[k] ?? [], now } })),
+        taken.map(({ incoming, ...part }) => ({ ...part, publish: { incoming, now } })),
+        { refusal, spends },
       ),
     )
+    if (!Array.isArray(answers) || refusal === undefined) return answers
+    const byPart = new Map([...found.keys()].map((part, k) => [part, answers[k] ?? []]))
+    return parts.map(part => byPart.get(part) ?? [{ index: 0, count: part.count, refusal }])
+  }
+
+  /** Those parts that have a queue, read as far as none is refused. */
+  #find(parts: readonly PublishCommand[]): { found: Map<PublishCommand, FoundPart>; refusal: Refusal | undefined } {
+    const found = new Map<PublishCommand, FoundPart>()
+    const rooms = new Map<Queue, Room>()
+    let refusal: Refusal | undefined
+    for (const part of parts) {
+      const { queue: name, count, dedupe } = part
+      const guard = this.guard(name)
+      if (isRefusal(guard)) {
+        refusal ??= guard
+        continue
+      }
+      // Of what is refused already nothing more is made.
+      const queue = refusal === undefined ? this.#engine.findOrCreate(name) : this.#engine.find(name)
+      if (isRefusal(queue)) {
+        refusal ??= queue
+        continue
+      }
+      const room = rooms.get(queue) ?? { ...queue.room, isShared: false }
+      const how = { isDedupeAsked: dedupe === true, cutAt: 0, room, guard }
+      const pieces = refusal ?? this.read(queue, part, how)
+      if (isRefusal(pieces)) refusal ??= pieces
+      else rooms.set(queue, without(room, pieces))
+      const incoming = isRefusal(pieces) ? [] : pieces
+      found.set(part, { queue, count, numbering: this.#numberingOf(part), incoming })
+    }
+    return { found, refusal }
   }
 
   #numberingOf({ number, answeredUpTo = 0 }: PublishCommand): AtomicPart['numbering'] {

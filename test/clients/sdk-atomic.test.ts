@@ -56,17 +56,35 @@ describe('publishAtomic', () => {
       ['a', 3],
       ['b', 2],
     ])
-    connection.confirm(sent)
-    await quiet()
-    expect(connection.all('publish')).toHaveLength(3)
-    connection.confirmAll(frame)
-    await Promise.all([before, together])
+    // Nothing waits for an answer: all of it is on its way, in order.
     for (const number of [4, 3]) {
       const next = await connection.next('publish')
       expect(next.number).toBe(number)
       connection.confirm(next)
     }
-    await Promise.all([behind, other])
+    connection.confirm(sent)
+    connection.confirmAll(frame)
+    await Promise.all([before, together, behind, other])
+  })
+
+  test('P3, P4: many go ahead of their answers, once each of their queues has taken a number', async () => {
+    const { client, connection } = await new FakeServer().connect()
+    const both = (body: number) => client.publishAtomic(['a', 'b'].map(queue => ({ queue, body })))
+    const published = [both(1), both(2), both(3), client.publishAtomic([{ queue: 'c', body: 3 }]), both(4)]
+    const first = await connection.next('publishAtomic')
+    expect(shown(await connection.next('publishAtomic'))).toEqual([['c', 1, 0, 0, [3]]])
+    await quiet()
+    expect(connection.all('publishAtomic')).toHaveLength(2)
+    connection.confirmAll(first)
+    const rest = [2, 3, 4].map(async number => {
+      const frame = await connection.next('publishAtomic')
+      expect(shown(frame)).toEqual(['a', 'b'].map(queue => [queue, number, 1, 0, [number]]))
+      return frame
+    })
+    const frames = await Promise.all(rest)
+    for (const frame of frames.reverse()) connection.confirmAll(frame)
+    connection.confirmAll(connection.all('publishAtomic')[1]!)
+    await Promise.all(published)
   })
 
   test('P4, P9: goes again as a whole and under its old numbers after a reconnect, also when half was answered', async () => {
@@ -85,14 +103,88 @@ describe('publishAtomic', () => {
     again.confirm(second.parts[0]!, 7)
     again.confirm(second.parts[1]!, 8)
     expect((await published).map(({ sequence }) => sequence)).toEqual([7, 8])
+    // It did not wait for that, so what it says of answers is of before.
     const next = await again.next('publish')
-    expect([next.number, next.answeredUpTo]).toEqual([2, 1])
+    expect([next.number, next.answeredUpTo]).toEqual([2, 0])
     again.confirm(next)
     await later
   })
 
-  test('P4: is refused as a whole; where a queue is missing, its numbers in the others are used again', async () => {
+  test('P4, P9: all that were on their way go again in order after a reconnect', async () => {
+    const server = new FakeServer()
+    const { client, connection } = await server.connect()
+    const both = (body: number) => client.publishAtomic(['a', 'b'].map(queue => ({ queue, body })))
+    const first = both(1)
+    connection.confirmAll(await connection.next('publishAtomic'))
+    await first
+    const rest = [both(2), both(3)]
+    connection.confirm((await connection.next('publishAtomic')).parts[0]!)
+    connection.confirmAll(await connection.next('publishAtomic'))
+    const again = await server.reconnect(connection)
+    for (const number of [2, 3]) {
+      const frame = await again.next('publishAtomic')
+      expect(shown(frame)).toEqual(['a', 'b'].map(queue => [queue, number, 1, 0, [number]]))
+      again.confirmAll(frame)
+    }
+    await Promise.all(rest)
+  })
+
+  test('P4: is refused as a whole, and what was sent ahead keeps its number: refused numbers are used', async () => {
     const { client, connection } = await new FakeServer().connect()
+    const a = client.queue('a')
+    const first = a.publish(0)
+    connection.confirm(await connection.next('publish'))
+    await first
+    const cases = [
+      ['no-such-queue', { queue: 'b' }],
+      ['not-allowed', { queue: 'b' }],
+      ['queue-full', null],
+      ['server-busy', { limit: 'producers' }],
+    ] as const
+    let number = 2
+    for (const [code, facts] of cases) {
+      const published = client.publishAtomic([
+        { queue: 'a', body: 1 },
+        { queue: 'b', body: 2 },
+      ])
+      const frame = await connection.next('publishAtomic')
+      expect(frame.parts[0]!.number).toBe(number)
+      const behind = a.publish(3)
+      const next = await connection.next('publish')
+      expect(next.number).toBe(number + 1)
+      for (const part of frame.parts) connection.refuse(part, code, facts)
+      await expect(published).rejects.toMatchObject({ code })
+      connection.confirm(next)
+      await behind
+      number += 2
+    }
+  })
+
+  test('P4: of the queue that is missing nothing is sent ahead until it has taken a number again', async () => {
+    const { client, connection } = await new FakeServer().connect()
+    const both = () => client.publishAtomic(['a', 'b'].map(queue => ({ queue, body: 1 })))
+    const first = both()
+    connection.confirmAll(await connection.next('publishAtomic'))
+    await first
+    const refused = both()
+    const frame = await connection.next('publishAtomic')
+    for (const part of frame.parts) connection.refuse(part, 'no-such-queue', { queue: 'b' })
+    await expect(refused).rejects.toMatchObject({ code: 'no-such-queue' })
+    const later = [both(), both()]
+    const next = await connection.next('publishAtomic')
+    // Where there is no queue there is no memory of this producer; in the other one the refused number is used.
+    expect(next.parts.map(({ number }) => number)).toEqual([3, 1])
+    await quiet()
+    expect(connection.all('publishAtomic')).toHaveLength(3)
+    connection.confirmAll(next)
+    connection.confirmAll(await connection.next('publishAtomic'))
+    await Promise.all(later)
+  })
+
+  test('with a server of version 2 nothing follows before the answer is there, and unused numbers are used again', async () => {
+    const server = new FakeServer()
+    server.welcome = { ...server.welcome, version: 2 }
+    const { client, connection } = await server.connect()
     const a = client.queue('a')
     const first = a.publish(0)
     connection.confirm(await connection.next('publish'))
@@ -104,6 +196,7 @@ describe('publishAtomic', () => {
     const frame = await connection.next('publishAtomic')
     const behind = a.publish(3)
     await quiet()
+    expect(connection.all('publish')).toHaveLength(1)
     for (const part of frame.parts) connection.refuse(part, 'no-such-queue', { queue: 'missing' })
     await expect(published).rejects.toMatchObject({ code: 'no-such-queue', facts: { queue: 'missing' } })
     const next = await connection.next('publish')

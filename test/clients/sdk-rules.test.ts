@@ -3,6 +3,7 @@ import { memoryServer } from '@sluice/client/testing'
 import { decodeFrames } from '@sluice/protocol'
 import { describe, expect, test } from 'vitest'
 import { socketFactory } from '../../clients/typescript/src/socket.ts'
+import { askingServer } from '../access/support.ts'
 
 /** Takes what comes until a barrier, acks the messages and gives the bodies; the barrier too. */
 async function untilBarrier(client: Client, name: string) {
@@ -71,6 +72,49 @@ describe('publishing, on the real engine', () => {
     await expect(refused).rejects.toMatchObject({ code: 'no-such-queue' })
     expect((await a.publish(4)).sequence).toBe(2)
     expect((await a.browse()).messages.map(({ body }) => body)).toEqual([1, 4])
+  })
+
+  test('P3, P4, P9: many are on their way when one of their queues is deleted: the rest is refused, and the connection goes on', async () => {
+    await using server = await memoryServer({ clock: 'virtual' })
+    await using client = await server.connect()
+    await using operator = await server.connect()
+    const again: unknown[] = []
+    client.addEventListener('reconnecting', event => again.push(event.detail))
+    const [a, b] = [client.queue('a'), client.queue('b')]
+    await a.declare()
+    await b.declare()
+    const both = (body: number) => client.publishAtomic([a, b].map(queue => ({ queue, body })))
+    await both(0)
+    const results: Promise<PromiseSettledResult<unknown>[]>[] = []
+    const deleted = operator.queue('b').delete()
+    for (let body = 1; body <= 20; body++) {
+      results.push(Promise.allSettled([both(body), a.publish(body)]))
+      await new Promise(resolve => setImmediate(resolve))
+    }
+    await deleted
+    results.push(Promise.allSettled([both(21), both(22), a.publish(21)]))
+    const settled = (await Promise.all(results)).flat()
+    const refused = settled.filter(result => result.status === 'rejected')
+    expect(new Set(refused.map(({ reason }) => reason.code))).toEqual(new Set(['no-such-queue']))
+    expect(refused.length).toBeGreaterThanOrEqual(2)
+    expect((await a.show()).ready).toBe(1 + settled.length - refused.length)
+    await b.declare()
+    expect((await both(23)).map(({ sequence }) => sequence)).toEqual([2 + settled.length - refused.length, 1])
+    expect(again).toEqual([])
+  })
+
+  test('P4: one that names a queue where its client has no rights leaves no gap in the others', async () => {
+    const server = await askingServer()
+    await server.call('PUT', '/v1/queues/a', { token: server.admin, body: {} })
+    await server.call('PUT', '/v1/queues/b', { token: server.admin, body: {} })
+    const client = await server.client(await server.token('ann', [{ queue: 'a', rights: ['publish'] }]))
+    const a = client.queue('a')
+    await a.publish(1)
+    const refused = client.publishAtomic(['a', 'b'].map(queue => ({ queue, body: 2 })))
+    const behind = a.publish(3)
+    await expect(refused).rejects.toMatchObject({ code: 'not-allowed' })
+    expect((await behind).sequence).toBe(2)
+    expect((await a.publish(4)).sequence).toBe(3)
   })
 })
 

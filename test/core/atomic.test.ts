@@ -1,12 +1,19 @@
-import { expect, test } from 'vitest'
-import type { Numbering } from '../../src/core/broker.ts'
+import { expect, test, vi } from 'vitest'
+import type { AtomicTerms, Numbering } from '../../src/core/broker.ts'
+import { Numbers } from '../../src/core/numbering.ts'
+import { PRODUCER_IDLE_MAX_MS } from '../../src/core/producers.ts'
 import type { Incoming } from '../../src/core/publishing.ts'
+import { refuse } from '../../src/core/refusals.ts'
 import { answersAsText, barrierOf, type Scenario, scenario } from '../support/scenario.ts'
 
 type Part = readonly [Scenario, readonly Incoming[], Numbering?]
 
 /** Publishes to several queues, whole or not at all; says what was refused, or that the numbers are out of turn. */
 function atomic(orders: Scenario, ...parts: readonly Part[]) {
+  return atomicOn(orders, {}, ...parts)
+}
+
+function atomicOn(orders: Scenario, terms: AtomicTerms, ...parts: readonly Part[]) {
   return orders.outcome((turn, now) => {
     const answers = orders.broker.publishAtomic(
       turn,
@@ -16,6 +23,7 @@ function atomic(orders: Scenario, ...parts: readonly Part[]) {
         count: incoming.reduce((sum, { count }) => sum + count, 0),
         numbering,
       })),
+      terms,
     )
     if (typeof answers === 'string') return [answers]
     if ('code' in answers) return [answers.code]
@@ -97,8 +105,120 @@ test('P4, P9: numbered parts that are sent again get their first answers, taken 
     'orders: refuse 0: not-accepted',
     'other: refuse 0: not-accepted',
   )
-  atomic(orders, [orders, messages(orders, 'm2'), numbering(2)], [other, messages(other, 'x3'), numbering(3)]).gives(
-    'a part of an atomic publish was taken before, and another was not',
+})
+
+const numbered = (number: number): Numbering => ({ producer: 'p', number, answeredUpTo: 0 })
+const missing: AtomicTerms = { refusal: { code: 'no-such-queue', detail: '' } }
+
+test('P4, P9: refused before it came here, it uses its numbers, so what was sent behind it is in turn', () => {
+  const orders = scenario()
+  const other = orders.on('other')
+  const send = (terms: AtomicTerms, number: number) =>
+    atomicOn(
+      orders,
+      terms,
+      [orders, messages(orders, 'm1'), numbered(number)],
+      [other, messages(other, 'x1'), numbered(number)],
+    )
+  const refusals = ['orders: refuse 0: no-such-queue', 'other: refuse 0: no-such-queue']
+  send(missing, 1).gives('keep producerTaken', 'keep producerTaken', ...refusals)
+  send({}, 2).gives('keep m1', 'keep producerTaken', 'keep x1', 'keep producerTaken')
+  orders.crash()
+  // Asked for again it gets the same, also now that nothing is missing any more.
+  send({}, 1).gives(...refusals)
+})
+
+test('P4, P9: where there is no room for another producer, all parts are refused and those that know it use their numbers', () => {
+  const orders = scenario()
+  const other = orders.on('other')
+  orders.broker.queue('orders')?.producers.restore({
+    kind: 'producerTaken',
+    producer: 'p',
+    queue: 1,
+    last: 0,
+    answers: [],
+    at: 0,
+  })
+  const full = vi.spyOn(Numbers.prototype, 'placeOf')
+  full.mockImplementation(function (this: Numbers, queue, numbering, count) {
+    if (queue.producers.isKnown(numbering.producer)) return { repeated: 0, answers: [] }
+    return refuse('server-busy', `no room for ${count}`, { limit: 'producers' })
+  })
+  const parts = [
+    [orders, messages(orders, 'm1'), numbered(1)],
+    [other, messages(other, 'x1'), numbered(1)],
+  ] as const
+  atomicOn(orders, { spends: false }, ...parts).gives('server-busy')
+  atomic(orders, ...parts).gives('keep producerTaken', 'orders: refuse 0: server-busy', 'other: refuse 0: server-busy')
+  full.mockRestore()
+  expect([orders.queue, other.queue].map(({ producers }) => producers.last('p'))).toEqual([1, 0])
+})
+
+test('P4, P9: parts that were taken are confirmed again, and what a queue declared anew has lost is taken by it', () => {
+  const orders = scenario()
+  const other = orders.on('other')
+  const third = orders.on('third')
+  const send = (number: number, more: readonly Incoming[] = [], terms: AtomicTerms = {}) =>
+    atomicOn(
+      orders,
+      terms,
+      [orders, messages(orders, 'm1'), numbered(number)],
+      [other, messages(other, 'x1'), numbered(number)],
+      [third, [...messages(third, 'y1'), ...more], numbered(number)],
+    )
+  const forget = () => {
+    for (const name of ['other', 'third'])
+      orders.outcome((turn, now) => {
+        orders.broker.queue(name)?.producers.sweep(turn, now + PRODUCER_IDLE_MAX_MS)
+        return []
+      })
+  }
+  send(1)
+  forget()
+  send(1).gives('keep x1', 'keep producerTaken', 'keep y1', 'keep producerTaken')
+  expect(orders.queue.publishedTotal).toBe(1)
+  // What goes anew goes together or not at all.
+  forget()
+  const again = send(1, [{ ...refused, index: 1 }]).lines
+  expect(again).toEqual([
+    'keep producerTaken',
+    'keep producerTaken',
+    'other: refuse 0: not-accepted',
+    'third: refuse 0: not-accepted',
+  ])
+  forget()
+  send(1, [], missing).gives(
+    'keep producerTaken',
+    'keep producerTaken',
+    'other: refuse 0: no-such-queue',
+    'third: refuse 0: no-such-queue',
+  )
+  expect([other, third].map(({ queue }) => queue.publishedTotal)).toEqual([2, 2])
+})
+
+test('P4, P9: parts that were refused are refused again, and those that nobody remembers with them', () => {
+  const orders = scenario()
+  const other = orders.on('other')
+  const send = (more: readonly Incoming[]) =>
+    atomic(
+      orders,
+      [orders, messages(orders, 'm1'), numbered(1)],
+      [other, [...messages(other, 'x1'), ...more], numbered(1)],
+    )
+  send([{ ...refused, index: 1 }])
+  orders.outcome((turn, now) => {
+    other.queue.producers.sweep(turn, now + PRODUCER_IDLE_MAX_MS)
+    return []
+  })
+  send([]).gives('keep producerTaken', 'orders: refuse 0: not-accepted', 'other: refuse 0: not-accepted')
+  expect([orders, other].map(({ queue }) => queue.publishedTotal)).toEqual([0, 0])
+})
+
+test('P9: a part of which only some messages were taken before is out of turn', () => {
+  const orders = scenario()
+  atomic(orders, [orders, messages(orders, 'm1'), numbered(1)])
+  atomic(orders, [orders, messages(orders, 'm1', 'm2'), numbered(1)]).gives(
+    'of a part of an atomic publish some messages were taken before, and others were not',
   )
 })
 

@@ -48,6 +48,44 @@ test('P4: an atomic publish over two queues is kept whole or not at all', async 
   expect(ann.peer.queue('q')).toMatchObject({ ready: 2 })
 })
 
+test('P4, P9: one that meets a missing queue uses its numbers in the others, for whoever sends ahead, and then none for older ones', async () => {
+  const { engine, journal } = await withQueue()
+  const ann = new TestPeer(engine, 'ann', 'ab'.repeat(16))
+  const both = (other: string, number: number, spends?: boolean) =>
+    ann.peer.publishAtomic(
+      ['q', other].map(queue => ({ queue, ...records(['x']), number, answeredUpTo: 0 })),
+      answers =>
+        ann.heard.push(
+          answers
+            .flat()
+            .map(said => ('refusal' in said ? said.refusal.code : said.sequence))
+            .join(),
+        ),
+      spends,
+    )
+  both('gone', 1)
+  both('gone', 1, true)
+  both('r', 2, true)
+  await soon()
+  // What used numbers is told once that is on disk.
+  expect(ann.take()).toEqual(['no-such-queue,no-such-queue'])
+  engine.declare('r', {})
+  both('r', 3, true)
+  journal.commitAll()
+  expect(ann.take()).toEqual(['no-such-queue,no-such-queue', 'no-such-queue,no-such-queue', '1,1'])
+  // Sent again, the first answers: also of a queue that came meanwhile, and of one that went.
+  ann.peer.deleteQueue('r', () => {})
+  both('gone', 1, true)
+  both('r', 3, true)
+  engine.declare('r', {})
+  both('r', 3, true)
+  both('gone', 4, true)
+  journal.commitAll()
+  expect(ann.take()).toEqual(['no-such-queue,no-such-queue', '1,no-such-queue', '1,1', 'no-such-queue,no-such-queue'])
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 1 })
+  expect(ann.heard).toEqual([])
+})
+
 test('P4: an atomic publish is bounded', async () => {
   const { ann } = await withQueue()
   const many = records(Array.from({ length: 6_000 }, () => 'x'))

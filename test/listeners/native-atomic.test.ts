@@ -35,6 +35,16 @@ describe('an atomic publish', () => {
     expect(bench.closedWith).toBe(undefined)
   })
 
+  test.each([
+    [2, false],
+    [3, true],
+  ])('P9: of a client of version %i a refusal uses the numbers: %s', (version, spends) => {
+    const bench = new Bench()
+    bench.receive(frame('hello', { ...HELLO, version }))
+    bench.receive(atomic(part('a'), part('b')))
+    expect(bench.peer.atomic[0]!.spends).toBe(spends)
+  })
+
   test('R5: without credit all parts are refused, and later ones of each queue until these come again', () => {
     const bench = Bench.welcomed({ pressure: { on: true, reason: 'disk' } })
     bench.receive(atomic(part('a'), part('b')), publish({ queue: 'b', number: 2 }))

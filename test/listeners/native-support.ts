@@ -143,6 +143,7 @@ export class FakePeer {
   readonly atomic: {
     parts: readonly PublishCommand[]
     answered: (answers: readonly (readonly PublishAnswer[])[]) => void
+    spends: boolean | undefined
   }[] = []
   readonly settled: { command: SettleCommand; answered?: (answer: SettleAnswer) => void }[] = []
   readonly waits: { answered: (answer: never) => void; cancelled: boolean }[] = []
@@ -161,12 +162,12 @@ export class FakePeer {
     this.published.push({ command, answered, ...(kept === undefined ? {} : { kept }) })
   }
 
-  publishAtomic(...[parts, answered]: Parameters<Peer['publishAtomic']>): void {
+  publishAtomic(...[parts, answered, spends]: Parameters<Peer['publishAtomic']>): void {
     this.calls.push([
       'publishAtomic',
       ...parts.map(({ queue, number, count, dedupe }) => [queue, number, count, dedupe]),
     ])
-    this.atomic.push({ parts, answered })
+    this.atomic.push({ parts, answered, spends })
   }
 
   subscribe(command: SubscribeCommand): ReturnType<Peer['subscribe']> {

@@ -11,7 +11,7 @@ import { RefusedError } from './errors.ts'
 import { asRefusal, type Frame, type Lane, newFrame, type Published } from './lane.ts'
 import type { Link } from './link.ts'
 import type { PublishOptions } from './options.ts'
-import { encodeBody, queueNameOf } from './outgoing.ts'
+import { checkBodies, encodeBody, queueNameOf } from './outgoing.ts'
 import type { Publisher } from './publisher.ts'
 import { deferred } from './timers.ts'
 
@@ -33,6 +33,7 @@ interface Part {
 /**
  * Messages for several queues that are kept together or not at all (P4): a frame in the lane of each, sent once it is the
  * next in all of them, and let go once all are answered, so that the whole can be sent again over the next connection.
+ * Others follow it without waiting for its answer, where the server is not older than that.
  */
 export class Atomic {
   readonly #parts: Part[] = []
@@ -67,16 +68,51 @@ interface Gathered {
   flags: number
 }
 
-/** @returns where each message is, in the order given. @throws (rejects) RefusedError: nothing was published */
+/**
+ * @returns where each message is, in the order given.
+ * @throws (rejects) RefusedError: nothing was published; or it was, the answer was lost, and one of the queues was deleted
+ *   before it could be asked for again. InvalidMessageError: one does not fit the schema of its queue
+ */
 export async function publishAtomic(
   publisher: Publisher,
   messages: readonly AtomicMessage[],
 ): Promise<readonly Published[]> {
-  if (messages.length === 0) return []
-  const gathered = gather(publisher, messages)
+  const lanes = new Set(messages.map(({ queue }) => publisher.lane(queueNameOf(queue))))
+  if (lanes.size === 0) return []
+  let promises: readonly Promise<Published>[]
+  try {
+    const checking = checkBodies(messages)
+    // Without a wait in between it comes in front of what is published next.
+    if (checking === undefined) promises = begin(publisher, messages)
+    else
+      promises = await behind(
+        lanes,
+        checking.then(() => begin(publisher, messages)),
+      )
+  } catch (error) {
+    // Told to the next barrier of each queue.
+    const refusal = asRefusal(error)
+    for (const lane of lanes) lane.refuse(refusal)
+    throw refusal
+  }
+  return Promise.all(promises)
+}
+
+/** Barriers that are called meanwhile wait for it. */
+async function behind<T>(lanes: ReadonlySet<Lane>, adding: Promise<T>): Promise<T> {
+  for (const { validating } of lanes) validating.add(adding)
+  try {
+    return await adding
+  } finally {
+    for (const { validating } of lanes) validating.delete(adding)
+  }
+}
+
+/** Puts them into the rows of their queues. */
+function begin(publisher: Publisher, messages: readonly AtomicMessage[]): readonly Promise<Published>[] {
   const promises: Promise<Published>[] = []
   const atomic = new Atomic()
-  const parts = gathered.map(({ lane, writer, places, flags }): Part => {
+  const parts = gather(publisher, messages).map(({ lane, writer, places, flags }): Part => {
     const bytes = writer.take()
     const waiters = places.map(place => {
       const { promise, resolve, reject } = deferred<Published>()
@@ -88,30 +124,24 @@ export async function publishAtomic(
     return { lane, frame: { ...newFrame(flags), ...of } }
   })
   atomic.begin(parts)
-  return Promise.all(promises)
+  return promises
 }
 
-/** The messages by queue, each in the order given. What is wrong with one is told to the next barrier of each queue. */
+/** The messages by queue, each in the order given. */
 function gather(publisher: Publisher, messages: readonly AtomicMessage[]): readonly Gathered[] {
   const gathered = new Map<string, Gathered>()
-  try {
-    messages.forEach((message, place) => {
-      const { queue, body, dedupe, ...properties } = message
-      const lane = publisher.lane(queueNameOf(queue))
-      const part = gathered.get(lane.queue) ?? { lane, writer: new ByteWriter(), places: [], flags: 0 }
-      gathered.set(lane.queue, part)
-      write(publisher, part.writer, properties, encodeBody(queue, body))
-      part.places.push(place)
-      if (dedupe) part.flags = PUBLISH_FLAGS.dedupe
-    })
-    const parts = [...gathered.values()]
-    check(publisher, messages.length, parts)
-    return parts
-  } catch (error) {
-    const refusal = asRefusal(error)
-    for (const { lane } of gathered.values()) lane.refuse(refusal)
-    throw refusal
-  }
+  messages.forEach((message, place) => {
+    const { queue, body, dedupe, ...properties } = message
+    const lane = publisher.lane(queueNameOf(queue))
+    const part = gathered.get(lane.queue) ?? { lane, writer: new ByteWriter(), places: [], flags: 0 }
+    gathered.set(lane.queue, part)
+    write(publisher, part.writer, properties, encodeBody(queue, body))
+    part.places.push(place)
+    if (dedupe) part.flags = PUBLISH_FLAGS.dedupe
+  })
+  const parts = [...gathered.values()]
+  check(publisher, messages.length, parts)
+  return parts
 }
 
 function write(publisher: Publisher, writer: ByteWriter, properties: MessageProperties, body: Uint8Array): void {

@@ -84,9 +84,13 @@ export interface SchemaIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
+/** Characters of what is wrong with one message: it becomes the reason of a dead letter, and a schema can find fault with every item of a list. */
+const ISSUES_TEXT_MAX = 1_000
+
 /** What a validator found, as one line: `qty: expected number; sku: required`. */
 export function issuesText(issues: readonly SchemaIssue[]): string {
-  return issues.map(({ path, message }) => (path?.length ? `${pathText(path)}: ${message}` : message)).join('; ')
+  const text = issues.map(({ path, message }) => (path?.length ? `${pathText(path)}: ${message}` : message)).join('; ')
+  return text.length > ISSUES_TEXT_MAX ? `${text.slice(0, ISSUES_TEXT_MAX - 1)}…` : text
 }
 
 function pathText(path: NonNullable<SchemaIssue['path']>): string {

@@ -1,8 +1,9 @@
 import { decodeMessageProperties, type MessageCursor, type MessageProperties } from '@sluice/protocol'
 import type { BatchRecord } from './batch.ts'
-import type { Codec } from './codecs.ts'
+import type { Codec, SchemaIssue } from './codecs.ts'
 import { PermanentError, RefusedError, SluiceError } from './errors.ts'
 import type { Headers, PublishOptions } from './options.ts'
+import { checkBodies } from './outgoing.ts'
 
 /** What an ack came to: `lease-lost` means that the message was, or will be, given to another consumer. */
 export type AckResult = 'acked' | 'already-settled' | 'lease-lost'
@@ -11,6 +12,8 @@ export type AckResult = 'acked' | 'already-settled' | 'lease-lost'
 export interface OutputQueue<R = never> {
   readonly name: string
   readonly encode: (body: R) => Uint8Array
+  /** Whether it may be published; absent: whatever can be encoded may. @throws InvalidMessageError (or rejects with it) */
+  readonly check?: (body: R) => undefined | Promise<undefined>
 }
 
 /** A message that an ack brings with it. */
@@ -105,6 +108,7 @@ export class Message<T = unknown> {
   readonly #bodyStart: number
   readonly #bodyEnd: number
   #body: T | typeof UNREAD = UNREAD
+  #bodyError: Error | undefined
   #properties: MessageProperties | undefined
   #lease: AbortController | undefined
 
@@ -152,8 +156,13 @@ export class Message<T = unknown> {
     return this.#run.origin
   }
 
-  /** Decoded when first asked for. @throws InvalidMessageError if the bytes are none of the queue's codec */
+  /**
+   * Decoded when first asked for; with a schema it is what that makes of it.
+   *
+   * @throws InvalidMessageError if the bytes are none of the queue's codec, or (`invalid: 'throw'`) do not fit the schema
+   */
   get body(): T {
+    if (this.#bodyError !== undefined) throw this.#bodyError
     if (this.#body !== UNREAD) return this.#body
     try {
       this.#body = this.#codec.decode(this.bytes)
@@ -169,6 +178,11 @@ export class Message<T = unknown> {
   /** What a schema made of the body. @internal */
   set body(body: T) {
     this.#body = body
+  }
+
+  /** Asking for the body throws this. @internal */
+  refuseBody(error: Error): void {
+    this.#bodyError = error
   }
 
   /** The body as it came: a view, valid as long as it is referred to. */
@@ -208,7 +222,7 @@ export class Message<T = unknown> {
   /**
    * Done, with `publish` together or not at all. Resolves after their commit.
    *
-   * @throws (rejects) SluiceError: `lease-lost` or `already-settled`, nothing was published; RefusedError, nothing happened
+   * @throws (rejects) InvalidMessageError: one does not fit the schema of its queue, nothing happened. SluiceError: `lease-lost` or `already-settled`, nothing was published; RefusedError, nothing happened
    *   and the message is still held; `connection-lost`, it is unknown whether it happened and is never tried again
    */
   ack(options: { readonly publish: readonly Outgoing[] }): Promise<'acked'>
@@ -280,6 +294,8 @@ export class Message<T = unknown> {
 
   async #ackAndPublish(outgoing: readonly Outgoing[], isUpTo: boolean): Promise<'acked'> {
     if (isUpTo) throw new RefusedError('invalid-request', 'an ack that carries messages names one delivery (A4)')
+    const checking = checkBodies(outgoing)
+    if (checking !== undefined) await checking
     if (this.state === 'lost') this.#holder.late(this)
     const result = this.state === 'held' ? await this.#holder.ackAndPublish(this, outgoing) : this.state
     if (result === 'acked') return result
@@ -291,9 +307,12 @@ export class Message<T = unknown> {
 /** A body that is none of the queue's codec, or that its schema refuses. Can never succeed, so a worker rejects the message. */
 export class InvalidMessageError extends PermanentError {
   override readonly name: string = 'InvalidMessageError'
+  /** What the schema found, each with the path to it in the body; empty when the bytes are none of the codec. */
+  readonly issues: readonly SchemaIssue[]
 
-  constructor(detail: string, cause: unknown) {
+  constructor(detail: string, cause: unknown, issues: readonly SchemaIssue[] = []) {
     super(detail, { cause })
+    this.issues = issues
   }
 }
 

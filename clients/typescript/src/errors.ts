@@ -1,47 +1,26 @@
-import { type RefusalCode, refusalKind } from '@sluice/protocol'
 import type { BatchRecord } from './batch.ts'
-
-/**
- * Why something did not happen. The server's refusals (`@sluice/protocol`, REFUSALS) keep their codes; these are the SDK's own:
- *
- * - `unreachable`: no server answered at the first connect, or not within the attempts that `backoff.attemptsMax` allows.
- * - `connection-lost`: the connection went while an answer was awaited that must not be asked for twice. Outcome unknown.
- * - `closed`: the client was closed, by the program or by a refusal of the server's (then in `cause`).
- * - `batch-incomplete`: a publish before the barrier was refused, so the barrier was not published.
- * - `batch-with-dead`, `batch-failed`, `batch-cancelled`, `batch-expired`: a barrier was released with that outcome.
- */
-export type ErrorCode =
-  | RefusalCode
-  | 'unreachable'
-  | 'connection-lost'
-  | 'closed'
-  | 'batch-incomplete'
-  | 'batch-with-dead'
-  | 'batch-failed'
-  | 'batch-cancelled'
-  | 'batch-expired'
+import { type ErrorCode, isRetryable } from './error-codes.ts'
 
 /** What helps beside the code: the option or limit that said no, options that differ, the column in an expression, … */
 export type ErrorFacts = Readonly<Record<string, unknown>>
 
 interface ErrorDetails {
-  readonly retryable?: boolean
   readonly facts?: ErrorFacts | undefined
   readonly cause?: unknown
 }
 
-/** Every error of this package but `PermanentError`. Compare `code`, not `message`. */
+/** Every error of this package but `PermanentError`. Compare `code`, not `message`; all there are is in `ERROR_CODES`. */
 export class SluiceError extends Error {
   readonly code: ErrorCode
   /** The same call may succeed later. */
   readonly retryable: boolean
   readonly facts: ErrorFacts
 
-  constructor(code: ErrorCode, detail: string, { retryable = false, facts = {}, cause }: ErrorDetails = {}) {
+  constructor(code: ErrorCode, detail: string, { facts = {}, cause }: ErrorDetails = {}) {
     super(`${code}: ${detail}`, cause === undefined ? undefined : { cause })
     this.name = new.target.name
     this.code = code
-    this.retryable = retryable
+    this.retryable = isRetryable(code)
     this.facts = facts
   }
 }
@@ -49,21 +28,21 @@ export class SluiceError extends Error {
 /** The server said no. `code` is the refusal's; nothing was done. */
 export class RefusedError extends SluiceError {
   constructor(code: string, detail: string, facts?: ErrorFacts, cause?: unknown) {
-    super(code as ErrorCode, detail, { retryable: refusalKind(code)?.retry === 'later', facts, cause })
+    super(code as ErrorCode, detail, { facts, cause })
   }
 }
 
 /** `unreachable`, `connection-lost` or `closed`. */
 export class ConnectionError extends SluiceError {
   constructor(code: 'unreachable' | 'connection-lost' | 'closed', detail: string, cause?: unknown) {
-    super(code, detail, { retryable: code !== 'closed', cause })
+    super(code, detail, { cause })
   }
 }
 
 /** `timed-out`: the time given has passed. What was awaited may still happen. */
 export class TimeoutError extends SluiceError {
   constructor(detail: string, facts?: ErrorFacts) {
-    super('timed-out', detail, { retryable: true, facts })
+    super('timed-out', detail, { facts })
   }
 }
 

@@ -22,7 +22,7 @@ export interface ClientEvents {
  * - `publishing-held`: the server grants no credit now, for the reason in `detail`; publishes wait.
  * - `invalid-message`: a message did not fit the queue's schema and was rejected.
  * - `publish-refused`: messages that were published without a confirm were refused.
- * - `handler-failed`: a worker's handler threw; the message was nacked or rejected.
+ * - `handler-failed`: a worker's handler, or a schema, threw; the message was nacked or rejected.
  */
 export interface Warning {
   readonly code: 'publishing-held' | 'invalid-message' | 'publish-refused' | 'handler-failed'

@@ -37,10 +37,10 @@ export {
   type Outgoing,
   type OutputQueue,
 } from './delivery.ts'
+export { ERROR_CODES, type ErrorCode, type ErrorKind } from './error-codes.ts'
 export {
   BatchError,
   ConnectionError,
-  type ErrorCode,
   type ErrorFacts,
   PermanentError,
   RefusedError,

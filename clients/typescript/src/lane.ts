@@ -30,6 +30,9 @@ export interface PublishWaiter {
 
 /** A frame this large is complete, in bytes: 32 KiB cost the server 0.5 µs a message more (prototype-ceiling, 4). */
 const FRAME_BYTES = 128 * 1024
+/** First version of the protocol in which a refused atomic publish uses its numbers. */
+const SPENT_VERSION = 3
+
 /** Messages of one queue that travel together, kept until the last one is answered: after a reconnect they go again. */
 export interface Frame {
   /** Number of its first message; 0 until it is first sent. */
@@ -178,14 +181,16 @@ export class Lane {
     return this.#frames.length > this.#sent
   }
 
-  /**
-   * It may be sent now. Nothing follows an atomic publish before that is answered: refused because another of its queues
-   * is missing, it has used no number.
-   */
+  /** It may be sent now. Nothing follows an atomic publish of which nobody knows yet whether it uses its numbers. */
   isNext(frame: Frame): boolean {
     if (this.#frames[this.#sent] !== frame || frame.admit !== undefined) return false
-    if (isUnconfirmed(frame)) return true
-    return this.#sent === 0 || (this.#isThere && this.#frames[this.#sent - 1]!.atomic === undefined)
+    if (isUnconfirmed(frame) || this.#sent === 0) return true
+    return this.#isThere && (this.#isSpent || this.#frames[this.#sent - 1]!.atomic === undefined)
+  }
+
+  /** A refused atomic publish has used its numbers wherever there is a queue. */
+  get #isSpent(): boolean {
+    return this.#publisher.version >= SPENT_VERSION
   }
 
   /** Sends the next frame and is done with it: it has no number, gets no answer, and is not sent again. */
@@ -208,6 +213,8 @@ export class Lane {
     }
     this.#sent += 1
     this.#publisher.sent(frame)
+    // What is behind a part of something atomic could not go before.
+    if (frame.atomic !== undefined && this.#frames.length > this.#sent) this.#publisher.isReady(this)
     const { first: number, flags, count } = frame
     const answeredUpTo = this.#frames[0]!.first - 1
     return { queue: this.queue, number, answeredUpTo, flags, count, messages: frame.messages! }
@@ -235,10 +242,11 @@ export class Lane {
     const error = new RefusedError(code, detail, (facts ?? {}) as RefusedError['facts'])
     const isMissing = code === 'no-such-queue'
     const isAtomic = this.#frames.find(({ first }) => first === number)?.atomic !== undefined
-    if (!isAtomic) {
+    // Of an atomic publish the missing queue may be another one.
+    if (!isAtomic || (this.#isSpent && isMissing && error.facts['queue'] === this.queue)) {
       this.#isThere = !isMissing
       this.#gone = isMissing && number + count === this.#nextNumber
-    } else if (isMissing || error.facts['limit'] === 'producers') {
+    } else if (!this.#isSpent && (isMissing || error.facts['limit'] === 'producers')) {
       // One of its queues took nothing at all, and so none did: the numbers of all of them are still to come.
       this.#nextNumber = number
     }

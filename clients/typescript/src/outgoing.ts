@@ -37,6 +37,20 @@ function write(writer: ByteWriter, { queue, body, ...properties }: Outgoing): vo
   }
 }
 
+/**
+ * Compares bodies with the schemas of their queues.
+ *
+ * @returns a promise if a schema takes its time @throws InvalidMessageError (or rejects with it)
+ */
+export function checkBodies(messages: readonly Pick<Outgoing, 'queue' | 'body'>[]): Promise<unknown> | undefined {
+  let checking: Promise<unknown>[] | undefined
+  for (const { queue, body } of messages) {
+    const one = typeof queue === 'string' ? undefined : queue.check?.(body as never)
+    if (one !== undefined) checking = [...(checking ?? []), one]
+  }
+  return checking && Promise.all(checking)
+}
+
 /** A body in the codec of its queue; of a queue that is only named bytes stay what they are, and the rest becomes JSON. */
 export function encodeBody(queue: string | OutputQueue, body: unknown): Uint8Array {
   if (typeof queue !== 'string') return queue.encode(body as never)

@@ -52,10 +52,17 @@ export interface BodyOptions<T, Input = T> {
   /** Default `json`. */
   readonly codec?: CodecName | Codec<T>
   /**
-   * Any Standard Schema: what is published must fit it (and goes out as given), what is consumed is what it makes of the
-   * body. A message that does not fit is rejected, and a `warning` says so.
+   * Any Standard Schema (Zod, Valibot, ArkType, …). What is published must fit it and goes out as given; what is consumed
+   * is what it makes of the body. It is asked wherever a body of this queue is published: `publish`, `publishMany`,
+   * `publishAtomic`, `ack({ publish })`, a worker's `output`. Barriers, browsing and dead letters are not asked for theirs.
    */
   readonly schema?: StandardSchema<Input, T>
+  /**
+   * What becomes of a message that comes and does not fit. `reject` (the default): it goes to the dead letters with what
+   * the schema found as the reason, a `warning` says so, and the next one comes. `throw`: it is handed out all the same,
+   * and asking for its `body` throws the InvalidMessageError; it is the program's to settle.
+   */
+  readonly invalid?: 'reject' | 'throw'
 }
 
 /** A queue's name with the type of its bodies: nothing is sent before a method is called. */
@@ -68,6 +75,7 @@ export class Queue<T = unknown, Input = T> {
   readonly dead: DeadLetters<T>
   readonly #codec: Codec<T>
   readonly #schema: StandardSchema<Input, T>['~standard'] | undefined
+  readonly #invalid: 'reject' | 'throw'
 
   /** @internal */
   constructor(session: Session, name: string, options: BodyOptions<T, Input>) {
@@ -77,6 +85,7 @@ export class Queue<T = unknown, Input = T> {
     this.#codec = codecOf(options.codec)
     this.dead = new DeadLetters<T>(session, name, this.#codec)
     this.#schema = options.schema?.['~standard']
+    this.#invalid = options.invalid ?? 'reject'
   }
 
   /**
@@ -234,6 +243,13 @@ export class Queue<T = unknown, Input = T> {
     return this.#codec.encode(body as unknown as T)
   }
 
+  /** Whether a body fits the schema. @throws InvalidMessageError (or rejects with it) */
+  check(body: Input): undefined | Promise<undefined> {
+    if (this.#schema === undefined) return undefined
+    const checking = this.#outputOf(body)
+    return checking instanceof Promise ? checking.then(() => undefined) : undefined
+  }
+
   /** Never throws nor rejects: what is wrong with a body is told to its waiter. */
   #add(
     body: Input,
@@ -242,8 +258,8 @@ export class Queue<T = unknown, Input = T> {
     chunk?: number,
   ): void | Promise<void> {
     try {
-      const checking = this.#schema && this.#check(body)
-      if (checking instanceof Promise) return this.#addLater(checking, body, options, waiter, chunk)
+      const checking = this.check(body)
+      if (checking !== undefined) return this.#addLater(checking, body, options, waiter, chunk)
       this.#addNow(body, options, waiter, chunk)
     } catch (error) {
       waiter.reject(this.#lane.refuse(error))
@@ -286,28 +302,36 @@ export class Queue<T = unknown, Input = T> {
   }
 
   /** What a schema makes of a body. @throws InvalidMessageError (or rejects with it) */
-  #check(body: unknown): T | Promise<T> {
-    const result = this.#schema!.validate(body)
+  #outputOf(body: unknown): T | Promise<T> {
+    const result = this.#schema?.validate(body)
+    if (result === undefined) return body as T
     return result instanceof Promise ? result.then(outputOf) : outputOf(result)
   }
 
-  /** @returns whether the message fits the schema; one that does not is rejected */
+  /** @returns whether the message is handed out; one that is not has been settled */
   async #accept(message: Message<T>): Promise<boolean> {
     try {
-      message.body = await this.#check(message.body)
+      message.body = await this.#outputOf(message.body)
       return true
-    } catch (error) {
+    } catch (thrown) {
+      const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+      if (this.#invalid === 'throw') {
+        message.refuseBody(error)
+        return true
+      }
       const { queue, sequence } = message
-      const detail = (error as Error).message
-      this.session.emit('warning', { code: 'invalid-message', detail, queue, sequence, error })
-      await message.reject(detail)
+      const isInvalid = error instanceof InvalidMessageError
+      const code = isInvalid ? 'invalid-message' : 'handler-failed'
+      this.session.emit('warning', { code, detail: error.message, queue, sequence, error })
+      // A schema that failed to say anything may do so the next time: nothing is known of the message.
+      await (isInvalid ? message.reject(error.message) : message.nack())
       return false
     }
   }
 }
 
 function outputOf<T>(result: SchemaResult<T>): T {
-  if (result.issues) throw new InvalidMessageError(issuesText(result.issues), result.issues)
+  if (result.issues) throw new InvalidMessageError(issuesText(result.issues), result.issues, result.issues)
   return result.value
 }
 

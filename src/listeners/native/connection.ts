@@ -267,7 +267,7 @@ export class NativeConnection {
 
   #publishAtomic(peer: Peer, frame: Frames['publishAtomic']): void {
     this.#since(2, 'publishAtomic')
-    if (this.#mayPublish) this.#publishing?.publishAtomic(peer, frame)
+    if (this.#mayPublish) this.#publishing?.publishAtomic(peer, frame, this.#version >= 3)
     else for (const part of frame.parts) this.#publishing?.refuse(part, NO_PRODUCER)
   }
 

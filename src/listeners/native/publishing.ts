@@ -71,16 +71,22 @@ export class Publishing {
     })
   }
 
-  /** Kept whole or not at all (P4); every part is answered like a publish of its own. @throws ProtocolError */
-  publishAtomic(peer: Peer, { parts }: Frames['publishAtomic']): void {
+  /**
+   * Kept whole or not at all (P4); every part is answered like a publish of its own.
+   *
+   * @param spends a refusal uses the numbers, since version 3
+   * @throws ProtocolError
+   */
+  publishAtomic(peer: Peer, { parts }: Frames['publishAtomic'], spends: boolean): void {
     const size = this.#checkAtomic(parts)
     if (!this.#isGranted(parts, size)) return
-    peer.publishAtomic(parts.map(commandOf), answers => {
+    const answered = (answers: readonly (readonly PublishAnswer[])[]) => {
       parts.forEach(({ queue, number }, k) => {
         for (const answer of answers[k] ?? []) this.#answer(queue, number, answer)
       })
       this.#credit.answered(size)
-    })
+    }
+    peer.publishAtomic(parts.map(commandOf), answered, spends)
   }
 
   refuse({ queue, number, count }: PublishPart, refusal: WireRefusal): void {

@@ -14,7 +14,7 @@ export function carryOut(model: Model, step: Step): Answer[] {
     case 'numbered':
       return model.publishAtomic([step], false)
     case 'atomic':
-      return model.publishAtomic(step.parts, true)
+      return model.publishAtomic(step.parts, true, step.isMissing)
     case 'subscribe':
       return [model.subscribe(model.touch(step.queue), step)]
     case 'unsubscribe':

@@ -29,6 +29,8 @@ export type Command =
       /** With producer numbers, and whether the last such one is sent again if it may be. */
       readonly producer?: number | undefined
       readonly again: boolean
+      /** One more part is for a queue that is not there. */
+      readonly missing: boolean
     }
   | ({ readonly kind: 'subscribe'; readonly queue: number; readonly away?: number | undefined } & RawTerms)
   | { readonly kind: 'answer'; readonly subscription: number; readonly settled: boolean }
@@ -267,6 +269,7 @@ export const command: fc.Arbitrary<Command> = fc.oneof(
       parts: fc.array(part, { minLength: 1, maxLength: 3, size: 'max' }),
       producer: oneOf(undefined, 0),
       again: oneOf(false, false, true),
+      missing: oneOf(false, false, false, true),
     }),
   },
   {

@@ -178,6 +178,7 @@ export class Drive {
         const answers = broker.publishAtomic(
           turn,
           step.parts.map(part => this.#partOf(part)),
+          step.isMissing === true ? { refusal: { code: 'no-such-queue', detail: '' } } : {},
         )
         if (typeof answers === 'string') return ['out of turn']
         return Array.isArray(answers) ? answers.flat().flatMap(answersOf) : ['refused']

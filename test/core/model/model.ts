@@ -249,7 +249,7 @@ export class Model {
   }
 
   /** P4, P9: publishes with producer numbers, and those of several queues, which are taken whole or not at all. */
-  publishAtomic(parts: readonly Part[], isAtomic: boolean): Answer[] {
+  publishAtomic(parts: readonly Part[], isAtomic: boolean, isMissing = false): Answer[] {
     const known = parts.map(({ queue, numbers, pieces }) => {
       // Of a producer that is new, or has been forgotten, any number is the first.
       const first = numbers?.number ?? 1
@@ -263,15 +263,19 @@ export class Model {
       return { producer, first, taken: numbersOf.filter(number => number <= producer.last), count }
     })
     if (known.some(({ first, producer }) => first > producer.last + 1)) return ['out of turn']
-    const before = known.flatMap(({ taken, producer }) =>
+    if (isAtomic && known.some(({ taken, count }) => taken.length > 0 && taken.length < count)) return ['out of turn']
+    const before = known.map(({ taken, producer }) =>
       taken.map(number => producer.answers.get(number) ?? broken('model', 'it is asked for again')),
     )
-    if (known.every(({ taken, count }) => taken.length === count)) return before
-    if (isAtomic && before.length > 0) return ['out of turn']
-    const refusal = isAtomic ? this.#refusalOf(parts) : undefined
-    const fresh = parts.flatMap(({ queue: name, numbers, pieces }, k) => {
-      const queue = this.touch(name)
+    // What nobody remembers goes the way of the rest, which was taken or refused as one.
+    const fresh = parts.filter((_, k) => known[k]?.taken.length === 0)
+    const missing = isMissing ? 'no-such-queue' : undefined
+    const refusal = isAtomic ? (before.flat().find(isRefusal) ?? missing ?? this.#refusalOf(fresh)) : undefined
+    return parts.flatMap(({ queue: name, numbers, pieces }, k) => {
       const { producer, taken, count } = known[k] as (typeof known)[number]
+      const first = before[k] as Answer[]
+      if (taken.length === count) return first
+      const queue = this.touch(name)
       const sizeUpTo = (at: number) => pieces.slice(0, at + 1).reduce((sum, piece) => sum + sizeOf(piece), 0)
       const left = pieces.filter((_, at) => sizeUpTo(at) > taken.length)
       const answers =
@@ -284,9 +288,8 @@ export class Model {
       producer.usedAt = this.#now
       for (const number of producer.answers.keys()) if (number <= numbers.answeredUpTo) producer.answers.delete(number)
       queue.producers.set(numbers.producer, producer)
-      return answers
+      return [...first, ...answers]
     })
-    return [...before, ...fresh]
   }
 
   /** P4, A4: the first refusal that any of these would meet, tried on copies of the queues. */

@@ -106,6 +106,18 @@ const BUGS: readonly { readonly what: string; readonly file: string; readonly fr
     from: "if ('refusal' in answer) return",
     to: "if ('refusal' in answer && answer.refusal.code === 'queue-full') return",
   },
+  {
+    what: 'P4: what a queue declared anew has lost is taken, though the rest was refused',
+    file: 'atomic.ts',
+    from: 'refusal = firstAnswer(planned) ?? refusal ??',
+    to: 'refusal = refusal ??',
+  },
+  {
+    what: 'P9: a refused atomic publish uses no numbers',
+    file: 'atomic.ts',
+    from: 'if (numbering !== undefined && place !== undefined) numbers.keep',
+    to: 'if (numbering !== undefined && place !== undefined && refusal === undefined) numbers.keep',
+  },
 ]
 
 const [runs = '5000', first = '1'] = process.argv.slice(2)

@@ -311,16 +311,19 @@ export class Play {
   }
 
   /** To several queues, each once. What was sent last is sent again as it was, if no other number came between. */
-  #atomic({ parts: raw, producer, again }: Extract<Command, { kind: 'atomic' }>): Step | undefined {
+  #atomic({ parts: raw, producer, again, missing }: Extract<Command, { kind: 'atomic' }>): Step | undefined {
     const { model } = this.drive
     const lastOf = (queue: string) => model.queue(queue).producers.get('atomic')?.last ?? 0
-    const before = this.#lastAtomic?.parts ?? []
+    const all = this.#lastAtomic?.parts ?? []
+    // Of a queue that was deleted meanwhile the part cannot come, and the whole is refused for it.
+    const before = all.filter(({ queue }) => model.queues.has(queue))
+    const isForgotten = ({ queue }: Part) => !model.queue(queue).producers.has('atomic')
     const isLast = ({ queue, pieces, numbers }: Part) =>
-      model.queues.has(queue) &&
       lastOf(queue) === (numbers?.number ?? 0) + pieces.reduce((sum, piece) => sum + sizeOf(piece), 0) - 1
-    const isNew = ({ queue, numbers }: Part) => model.queues.has(queue) && lastOf(queue) === (numbers?.number ?? 0) - 1
-    if (again && before.length > 0 && (before.every(isLast) || before.every(isNew)))
-      return { kind: 'atomic', parts: before }
+    const isNew = ({ queue, numbers }: Part) => lastOf(queue) === (numbers?.number ?? 0) - 1
+    const isHonest = [isLast, isNew].some(is => before.every(part => is(part) || isForgotten(part)))
+    if (again && before.length > 0 && isHonest)
+      return { kind: 'atomic', parts: before, isMissing: missing || before.length < all.length }
     const parts = new Map<string, Part>()
     for (const { queue: at, pieces } of raw) {
       const queue = this.#queue(at)
@@ -329,7 +332,9 @@ export class Play {
       const part = { queue, pieces: this.#pieces(queue, pieces, 'together') }
       parts.set(queue, producer === undefined ? part : { ...part, numbers })
     }
-    const step = { kind: 'atomic' as const, parts: [...parts.values()] }
+    // Without numbers it does not come so far: it is refused before.
+    const isMissing = missing && producer !== undefined
+    const step = { kind: 'atomic' as const, parts: [...parts.values()], isMissing }
     if (producer !== undefined) this.#lastAtomic = step
     return step
   }

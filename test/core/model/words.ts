@@ -12,7 +12,8 @@ export type Step =
       readonly isAccepted: boolean
     }
   | ({ readonly kind: 'numbered' } & Part)
-  | { readonly kind: 'atomic'; readonly parts: readonly Part[] }
+  /** `isMissing`: there was one more part, for a queue that is not there. */
+  | { readonly kind: 'atomic'; readonly parts: readonly Part[]; readonly isMissing?: boolean }
   | ({ readonly kind: 'subscribe'; readonly queue: string } & Terms & { readonly afterBatch?: number })
   | { readonly kind: 'unsubscribe'; readonly subscription: number; readonly isGone: boolean }
   /** A pull has its answer. `sent`: deliveries with a higher number never went out. `isSettled`: those sent are acked by that. */
