@@ -14,6 +14,9 @@ export class Consumer {
   readonly #concurrency: number
   readonly #subscription: Subscription<Body>
   readonly #out = new Set<Message<Body>>()
+  /** Its deliveries, counted over all connections. */
+  readonly #numbers = new WeakMap<Message<Body>, number>()
+  #count = 0
   /** Their acks, which carry publishes, are not answered yet: the credit is back before the answer comes. */
   readonly #acking = new Set<Message<Body>>()
   #busy = 0
@@ -74,10 +77,17 @@ export class Consumer {
     this.#world.record({ ...event, process, queue, subscriber })
   }
 
+  #recordAck(type: 'ack-invoke' | 'ack-ok' | 'ack-fail', message: Message<Body>): void {
+    const delivery = this.#numbers.get(message)
+    this.#record({ type, id: message.body.id, ...(delivery !== undefined && { delivery }) })
+  }
+
   async #take(message: Message<Body>): Promise<void> {
     const { invariants } = this.#world
     const { sequence: seq, batch: batch_number, attempt, redelivered, body } = message
     const { id } = body
+    this.#count += 1
+    this.#numbers.set(message, this.#count)
     if (body.echo !== [...id].reverse().join('')) invariants.say(`R8: the body of ${id} came damaged`)
     this.#record({ type: 'deliver', id, seq, batch_number, attempt, redelivered })
     const held = [...this.#out].filter(one => !one.isSettled && !this.#acking.has(one)).length
@@ -95,14 +105,14 @@ export class Consumer {
     const random = this.#random
     switch (manner) {
       case 'ack':
-        this.#record({ type: 'ack-invoke', id })
+        this.#recordAck('ack-invoke', message)
         await message.ack()
         break
       case 'durable':
-        await this.#ackDurably(message, id)
+        await this.#ackDurably(message)
         break
       case 'upTo':
-        for (const held of this.#held(message)) this.#record({ type: 'ack-invoke', id: held.body.id })
+        for (const held of this.#held(message)) this.#recordAck('ack-invoke', held)
         await this.#subscription.ackUpTo(message)
         break
       case 'publish':
@@ -124,11 +134,11 @@ export class Consumer {
       case 'extend':
         await message.extend(this.#world.plan.work.leaseMs || 5_000)
         await this.#program.life.sleep(random.int(0, 2_000))
-        await this.#ackDurably(message, id)
+        await this.#ackDurably(message)
         break
       case 'hang':
         for (let k = random.int(1, 30); k > 0 && !this.#world.isCalm; k -= 1) await this.#program.life.sleep(1_000)
-        await this.#ackDurably(message, id)
+        await this.#ackDurably(message)
     }
   }
 
@@ -137,12 +147,12 @@ export class Consumer {
     return [...this.#out].filter(one => !one.isSettled && one.delivery <= message.delivery)
   }
 
-  async #ackDurably(message: Message<Body>, id: string): Promise<void> {
+  async #ackDurably(message: Message<Body>): Promise<void> {
     if (message.isSettled) return
-    this.#record({ type: 'ack-invoke', id })
+    this.#recordAck('ack-invoke', message)
     try {
       const result = await message.ack({ durable: true })
-      this.#record({ type: result === 'lease-lost' ? 'ack-fail' : 'ack-ok', id })
+      this.#recordAck(result === 'lease-lost' ? 'ack-fail' : 'ack-ok', message)
     } catch (error) {
       // It is unknown whether it counted.
       if (!(error instanceof ConnectionError)) throw error
@@ -153,7 +163,7 @@ export class Consumer {
     const world = this.#world
     const process = this.#program.name
     const depth = message.body.depth - 1
-    if (depth < 0 || this.#queue !== WORK) return this.#ackDurably(message, id)
+    if (depth < 0 || this.#queue !== WORK) return this.#ackDurably(message)
     const children = Array.from({ length: this.#random.int(1, 3) }, () => ({
       queue: this.#random.chance(0.4) ? NEXT : WORK,
       id: world.id('c'),
@@ -166,7 +176,7 @@ export class Consumer {
         batch: `ack ${id} ${children[0]?.id}`,
         ...(child.queue === this.#queue && { cause: id }),
       })
-    this.#record({ type: 'ack-invoke', id })
+    this.#recordAck('ack-invoke', message)
     try {
       const publish = children.map(({ queue, id: child }) => ({ queue, body: world.body(child, depth) }))
       this.#acking.add(message)
@@ -178,15 +188,15 @@ export class Consumer {
         world.record({ type: 'publish-ok', process, ...child, ...place })
         if (child.queue === WORK) world.invariants.child(child.id, message.batch)
       }
-      this.#record({ type: 'ack-ok', id })
+      this.#recordAck('ack-ok', message)
     } catch (error) {
       if (!(error instanceof SluiceError)) throw error
       const isUnknown = error instanceof ConnectionError
       for (const child of children)
         world.record({ type: isUnknown ? 'publish-unknown' : 'publish-fail', process, ...child })
       if (isUnknown) return
-      this.#record({ type: 'ack-fail', id })
-      if (error instanceof RefusedError && !message.isSettled) await this.#ackDurably(message, id)
+      this.#recordAck('ack-fail', message)
+      if (error instanceof RefusedError && !message.isSettled) await this.#ackDurably(message)
     }
   }
 }

@@ -587,17 +587,20 @@ export class HistoryChecker {
       return
     }
     if (event.type === 'ack-invoke') {
-      message.acking.set(subscriber, event.t)
+      message.acking.set(subscriber, { leftAt: event.t, delivery: event.delivery })
       message.acksOpen += 1
     } else if (event.type === 'ack-fail') {
       message.acksOpen -= 1
+      // Of a delivery whose lease had run out (D7); the ack of the next one, to the same subscriber, is on its way.
+      const isOther = message.acking.get(subscriber)?.delivery !== event.delivery
+      if (isOther && message.acking.has(subscriber)) return
       // Where an ack counts whoever sends it, an earlier one may be why this one was refused.
       if (message.acksOpen <= 0 || !this.options.acksAny?.has(queue.name)) message.acking.delete(subscriber)
       message.mayComeAgain = true
       if (message.holder?.subscriber === subscriber) this.#letGo(message)
     } else {
       this.counts.acked += 1
-      const leftAt = message.acking.get(subscriber) ?? event.t
+      const leftAt = message.acking.get(subscriber)?.leftAt ?? event.t
       if (message.batch !== undefined)
         queue.lastAckOf.set(message.batch, Math.max(leftAt, queue.lastAckOf.get(message.batch) ?? leftAt))
       message.ackedAt ??= event.t

@@ -58,6 +58,8 @@ export interface HistoryEvent {
   readonly redelivered?: boolean
   /** On `deliver`: of two deliveries of a message the one with the lower attempt was sent first. Optional. */
   readonly attempt?: number
+  /** On acks and their answers: which delivery to this subscriber they are of. Optional; of two acks it tells which was refused. */
+  readonly delivery?: number
   readonly requeue?: boolean
   readonly phase?: 'invoke' | 'ok' | 'fail' | 'unknown'
   readonly outcome?: string

@@ -300,6 +300,18 @@ test('barrier-early: a dead letter that was read late was sent before the releas
   expect(wrong([...AB, toX, 'deliver a subscriber=y', ...acks], { routes })).toContain('barrier-early a')
 })
 
+test('barrier-early: an ack refused for a lease that ran out says nothing of the ack of the next delivery', () => {
+  const lease = [...AB, 'deliver a subscriber=x', 'ack-invoke a subscriber=x delivery=1', 'deliver a subscriber=x']
+  const second = [...lease, 'ack-invoke a subscriber=x delivery=2']
+  const rest = [...TO_BOTH, 'ack-ok a subscriber=x delivery=2', ...served('b')]
+  const options = { leaseMs: { q: 0 } }
+  expect(wrong([...second, 'ack-fail a subscriber=x delivery=1', ...rest], options)).toEqual([])
+  expect(wrong([...second, 'ack-fail a subscriber=x delivery=2', ...rest], options)).toEqual(['barrier-early a'])
+  // The second had not left.
+  const late = [...lease, 'ack-fail a subscriber=x delivery=1', ...TO_BOTH, 'ack-invoke a subscriber=x delivery=2']
+  expect(wrong([...late, 'ack-ok a subscriber=x delivery=2', ...served('b')], options)).toEqual(['barrier-early a'])
+})
+
 test('barrier-overtaken: what is behind it goes out while one before it is not acked', () => {
   const tail = [...acked('a'), ...TO_BOTH, ...acked('b', 'y')]
   const lines = [...AB, 'deliver a subscriber=x', 'deliver b subscriber=y', ...tail]

@@ -54,8 +54,8 @@ export interface Message extends Published {
   holder: Session | undefined
   /** Something happened after which it may come again. */
   mayComeAgain: boolean
-  /** Subscribers with an ack on its way, and when it left. */
-  readonly acking: Map<string, number>
+  /** Subscribers with an ack on its way: of the last one, when it left, and of which delivery it is. */
+  readonly acking: Map<string, { readonly leftAt: number; readonly delivery: number | undefined }>
   /** Acks sent less those refused. */
   acksOpen: number
   ackedAt: number | undefined
