@@ -54,7 +54,8 @@ export class Arrivals {
     for (const piece of incoming) {
       if (piece.kind === 'refused') return piece.refusal
       if (piece.id !== undefined) {
-        if (ids.has(piece.id) || this.#seen(piece.id, now) !== undefined) continue
+        // Without a window an id is only a property.
+        if (options.dedupeWindowMs > 0 && (ids.has(piece.id) || this.#seen(piece.id, now) !== undefined)) continue
         ids.add(piece.id)
         if (remembered + ids.size > options.dedupeMax) return this.#memoryFull()
       }

@@ -312,3 +312,13 @@ test('R9: of two queues with long work each gets its step', () => {
     [1_000, 1_000],
   ])
 })
+
+test('P4, P5: where ids are not remembered, two barriers of one id in an atomic publish are two, and refused together', () => {
+  const orders = scenario()
+  const withId = (index: number) => ({ ...barrier(index, 'eof'), id: 'm' }) as Incoming
+  const { result } = orders.run((turn, now) =>
+    orders.queue.arrivals.publish(turn, { incoming: [withId(0), withId(1)], now, isAtomic: true }),
+  )
+  expect(result).toMatchObject([{ refusal: { code: 'barrier-exists' } }, { refusal: { code: 'barrier-exists' } }])
+  expect(orders.queue.barriers.find('eof')).toBe(undefined)
+})
