@@ -1,10 +1,13 @@
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { worker } from '@sluice/client'
 import { expect, test } from 'vitest'
 import { memoryJournal } from '../../src/journal/memory.ts'
 import { silentLog } from '../../src/observe/log.ts'
 import { Backups } from '../../src/upkeep/backup.ts'
 import { clientOf, newFolder, serverOn, sluice } from './support.ts'
+
+const RING = 50
 
 /** A server with a little of everything, and a backup of it. */
 async function backedUp(): Promise<{ readonly base: string; readonly backup: string; readonly url: string }> {
@@ -33,6 +36,14 @@ test('R8: a backup taken under load is the data as after one commit, with all th
   await day.publish({ kept: true }, { messageId: 'once', dedupe: true })
   await day.barrier({ name: 'waiting', body: { day: 2 } })
 
+  // What is acked is published again in the same commit: there are fifty at any moment, on ever other pages.
+  const ring = client.queue<{ pad: string }>('ring')
+  await ring.declare({})
+  await ring.publishMany(Array.from({ length: RING }, () => ({ pad: 'o'.repeat(3_000) })))
+  await client.queue('ballast').declare({})
+  await client.queue('ballast').publishMany(Array.from({ length: 2_000 }, () => 'b'.repeat(8_000)))
+  const turning = worker(ring, message => message.body, { concurrency: 25, output: ring, prefetch: RING })
+
   // Each pair is one commit: a copy of two moments would have more in one queue than in the other.
   let confirmed = 0
   let isOver = false
@@ -55,6 +66,7 @@ test('R8: a backup taken under load is the data as after one commit, with all th
   }
   isOver = true
   await Promise.all(publishers)
+  await turning.stop()
 
   for (const { folder, before } of backups) {
     const data = `${folder}-restored`
@@ -63,6 +75,7 @@ test('R8: a backup taken under load is the data as after one commit, with all th
     const { queues } = JSON.parse(stdout) as { queues: { queue: string; messages: number }[] }
     const count = (name: string) => queues.find(({ queue }) => queue === name)?.messages ?? Number.NaN
     expect(count('left')).toBe(count('right'))
+    expect(count('ring')).toBe(RING)
     expect(count('left')).toBeGreaterThanOrEqual(before)
     expect(count('left')).toBeLessThanOrEqual(confirmed)
   }
