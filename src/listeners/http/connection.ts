@@ -2,6 +2,7 @@ import type { Engine, Outbox, Peer, Principal, Refusal } from '../../engine/peer
 import { networkOf } from '../../net/entrance.ts'
 import type { PublishRate, PublishRates } from '../../net/publish-rate.ts'
 import type { SendBuffers } from '../../net/send-buffers.ts'
+import type { Dashboard } from './dashboard.ts'
 import type { StreamCount } from './event-stream.ts'
 import { unauthenticated } from './login.ts'
 import { Problem } from './problem.ts'
@@ -30,6 +31,8 @@ export interface Shared {
   readonly version: string
   /** Absent: there are none. */
   readonly tokens: TokenDesk | undefined
+  /** Absent: it was not built. */
+  readonly dashboard: Dashboard | undefined
   /** A client that neither sends what it began nor reads what it is sent for so long is cut (R9). */
   readonly silenceMs: number
   readonly pullsMax: number
