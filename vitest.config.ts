@@ -33,7 +33,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'slow',
-          include: at('simulation', 'crash', 'examples', 'bench', 'fuzz', 'soak', 'load', 'docs'),
+          include: at('simulation', 'crash', 'examples', 'bench', 'fuzz', 'soak', 'load', 'docs', 'dashboard'),
           testTimeout: 180_000,
         },
       },
