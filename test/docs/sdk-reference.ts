@@ -18,6 +18,7 @@ const TITLES: Readonly<Record<string, string>> = {
   lane: 'Publishing: what comes back',
   browsing: 'Browsing and dead letters',
   'one-message': 'Acting on one message',
+  'error-codes': 'Codes of errors',
   errors: 'Errors',
   events: 'Events',
   link: 'Events: the state of the connection',
