@@ -10,6 +10,7 @@ import type { ServerConfig } from './config/config.ts'
 import { checkExposure } from './config/exposure.ts'
 import { applyQueues } from './config/queues.ts'
 import { type Clock, realClock, virtualClock } from './engine/clock.ts'
+import { drain } from './engine/drain.ts'
 import { Engine } from './engine/engine.ts'
 import { type DiskSpace, Pressure } from './engine/pressure.ts'
 import { CommitFigures } from './journal/commit-figures.ts'
@@ -171,7 +172,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
       ...(certificates === undefined ? {} : { reload: () => certificates.reload() }),
       async drain() {
         log.info('draining', { within: config.drainMs })
-        const left = await engine.drain(config.drainMs)
+        const left = await drain(engine, config.drainMs)
         if (left > 0) log.warn('drained-in-part', { leased: left })
       },
       async close() {

@@ -39,8 +39,6 @@ const QUEUE_DELETED: Refusal = refuse('queue-deleted', 'the queue was deleted')
 
 /** Messages that a trial of a filter looks at. */
 const FILTER_TEST_MAX = 10_000
-/** How often a drain looks whether anything is left, in ms. */
-const DRAIN_LOOK_MS = 10
 /** Matches of a trial that are named. */
 const FILTER_TEST_FIRST = 10
 
@@ -157,24 +155,11 @@ export class Engine implements EngineDoor {
     this.run((turn, at) => this.broker.restored(turn, at))
   }
 
-  /**
-   * Lets what is being worked on come to its end: nothing is delivered any more, publishers stop, and settles go on. What
-   * the last of them releases or carries is done.
-   *
-   * @returns how many leases are left: 0, or those that did not end in time
-   */
-  async drain(withinMs: number): Promise<number> {
-    if (this.#state !== 'ready') return 0
+  /** Begins nothing new from now on: publishers stop, nothing is delivered; settles go on. */
+  beginDrain(): void {
     this.isDraining = true
     this.#pressure.hold('the server is shutting down')
     for (const party of [...this.#parties.values()]) party.drain()
-    const leased = (): number => [...this.broker.queues()].reduce((sum, queue) => sum + queue.leased, 0)
-    for (const until = this.clock.now() + withinMs; leased() > 0 && this.clock.now() < until && this.isOpen; ) {
-      await new Promise<void>(resolve => this.clock.at(this.clock.now() + DRAIN_LOOK_MS, resolve))
-    }
-    // The last acks are decided, not answered: who waits for them must hear of it before it is let go.
-    if (this.isOpen) await new Promise<void>(resolve => this.answer(resolve))
-    return leased()
   }
 
   /** Lets everybody go, and returns when all that was decided is on disk. */
