@@ -15,7 +15,7 @@ const RUN = (document: string) =>
   ) || /^docs\/(guides|moving)\//.test(document)
 
 /** Written in other branches: links to them are good before they are there. Take a name away once its file has come. */
-const AWAITED = ['docs/operations.md', 'docs/dashboard.md']
+const AWAITED: readonly string[] = []
 
 const DOCUMENTS = documents()
 const BLOCKS = DOCUMENTS.flatMap(blocksOf)
