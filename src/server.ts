@@ -1,6 +1,7 @@
 import { readFileSync, writeSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { FRAME_MESSAGES_MAX } from '@sluice/protocol'
 import { Access } from './access/access.ts'
 import { makeFirstAdmin } from './access/first-admin.ts'
@@ -15,6 +16,7 @@ import { CommitFigures } from './journal/commit-figures.ts'
 import type { Journal, JournalFailure } from './journal/journal.ts'
 import { openLmdbJournal } from './journal/lmdb/lmdb-journal.ts'
 import { memoryJournal } from './journal/memory.ts'
+import { type Dashboard, readDashboard } from './listeners/http/dashboard.ts'
 import { createHttpServer } from './listeners/http/listener.ts'
 import { attachNative } from './listeners/native/listener.ts'
 import { Certificates } from './net/certificates.ts'
@@ -133,6 +135,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
         now: () => clock.now(),
         ...(config.diskFreeMin === undefined ? {} : { freeMin: config.diskFreeMin }),
       }),
+      dashboard: builtDashboard(),
       ...doorkeeper,
       entrance: entranceOf(config, parts),
       pullsMax: config.pullsMax,
@@ -296,6 +299,16 @@ function endProcess(reason: JournalFailure): void {
   // A thread is in the flush that does not end: an exit would wait for it, and every client for the exit.
   if (reason.code === 'commit-overdue') process.kill(process.pid, 'SIGKILL')
   process.exit(EXIT_JOURNAL_FAILED)
+}
+
+/** The page that was built into the package; undefined in a checkout that has not been built. */
+function builtDashboard(): Dashboard | undefined {
+  try {
+    return readDashboard(dirname(createRequire(import.meta.url).resolve('@sluice/dashboard/files/index.html')))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND') return undefined
+    throw error
+  }
 }
 
 function packageVersion(): string {

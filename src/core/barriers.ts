@@ -63,6 +63,12 @@ export class Barriers {
   /** Of what is not ended, by the number of the barrier or of its first party. */
   readonly #due = new Map<Sequence, Due>()
   readonly #inOrder = new Ordered<Due>((a, b) => a.at - b.at || a.sequence - b.sequence)
+  #latest: BarrierRecord | undefined
+
+  /** The record of the barrier that was released last, as long as any is kept. */
+  get latest(): BarrierRecord | undefined {
+    return this.#records.size === 0 ? undefined : this.#latest
+  }
 
   get waitingCount(): number {
     return this.#waiting.size + this.#gathering.size
@@ -154,6 +160,7 @@ export class Barriers {
     this.#waiting.delete(record.sequence)
     this.#setDue(record.sequence, undefined)
     this.#records.set(record.sequence, { record, turn })
+    this.#latest = record
     if (record.name !== undefined) this.#named.set(record.name, record.sequence)
   }
 

@@ -65,6 +65,11 @@ export class Broker implements QueueHost {
     return this.#byName.size
   }
 
+  /** Another one whenever a queue was declared or deleted: numbers are not used again. */
+  get queuesKey(): string {
+    return `${this.#byName.size} ${this.#nextQueue}`
+  }
+
   /** @param isImplicit it is made because it is needed: whoever declares it first may still say how it is to be */
   declare(turn: Turn, now: Timestamp, name: string, options: QueueOptions, isImplicit = false): Queue {
     invariant(!this.#byName.has(name), 'a queue is declared once')

@@ -4,6 +4,7 @@ import { isRefusal } from './expressions.ts'
 import { barrierWithoutCounts, knowsBarrier, recordWithoutCounts, seesMessage, withoutCounts } from './hiding.ts'
 import { Inspection, noSuchBarrier } from './inspection.ts'
 import { Operations } from './operations.ts'
+import { Overview } from './overview.ts'
 import type { Party } from './party.ts'
 import type {
   BarrierName,
@@ -56,6 +57,7 @@ export class Door implements Peer {
   readonly #party: Party
   readonly #inspection: Inspection
   readonly #operations: Operations
+  #overview: Overview | undefined
 
   constructor(engine: Engine, party: Party) {
     this.#engine = engine
@@ -129,6 +131,11 @@ export class Door implements Peer {
 
   close(): void {
     this.#party.close()
+  }
+
+  get overview(): Overview {
+    this.#overview ??= new Overview(this.#engine, this.#party.entitlement)
+    return this.#overview
   }
 
   // ── looking ────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -99,6 +99,15 @@ export class Party {
     return this.identity.name
   }
 
+  /** What it has subscribed to, without its pulls. */
+  subscribed(): readonly { readonly queue: string; readonly prefetch: number; readonly used: number }[] {
+    return [...this.#subscriptions.values()].map(({ queue, subscription: { prefetch, used } }) => ({
+      queue: queue.name,
+      prefetch,
+      used,
+    }))
+  }
+
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
   publish(command: PublishCommand, answered: (answers: readonly PublishAnswer[]) => void, kept?: () => void): void {

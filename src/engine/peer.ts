@@ -17,8 +17,20 @@ import type {
   QueueView as CoreQueueView,
   Progress,
 } from '../core/snapshot.ts'
+import type { Overview } from './overviewing.ts'
 import type { Principal } from './principal.ts'
 
+export type {
+  ClientRow,
+  ConsumerRow,
+  Lane,
+  OpenBatch,
+  Overview,
+  OverviewChoice,
+  OverviewHoldout,
+  QueueRow,
+  ReleasedBatch,
+} from './overviewing.ts'
 export type { AuditEntry, Doorkeeper, Principal } from './principal.ts'
 export type {
   BatchNumber,
@@ -422,6 +434,8 @@ export interface Peer {
   connections(): readonly ConnectionView[] | Refusal
   /** Ends a party: all it held returns at once. Only for who may administer all of the server. */
   disconnect(id: number): 'done' | 'unknown' | Refusal
+  /** The server as a whole, in pages; made for those who look again and again. */
+  readonly overview: Overview
   /** The listener can take deliveries again after `isFull()`. */
   drained(): void
   /** Everything it held returns at once, except leases of pulls (D6). */

@@ -96,6 +96,11 @@ class FakePeer implements Peer {
     this.id = id
   }
 
+  /** What shows it is tried on a whole server. */
+  get overview(): never {
+    throw new Error('not faked')
+  }
+
   testFilter(): { tested: number; matched: number; first: readonly number[] } {
     return { tested: 3, matched: 2, first: [1, 3] }
   }

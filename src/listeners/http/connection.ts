@@ -3,6 +3,7 @@ import { networkOf } from '../../net/entrance.ts'
 import type { PublishRate, PublishRates } from '../../net/publish-rate.ts'
 import type { SendBuffers } from '../../net/send-buffers.ts'
 import type { BackupDesk } from './backup.ts'
+import type { Dashboard } from './dashboard.ts'
 import type { StreamCount } from './event-stream.ts'
 import { unauthenticated } from './login.ts'
 import { Problem } from './problem.ts'
@@ -33,6 +34,8 @@ export interface Shared {
   readonly tokens: TokenDesk | undefined
   /** Absent: none are taken. */
   readonly backups: BackupDesk | undefined
+  /** Absent: it was not built. */
+  readonly dashboard: Dashboard | undefined
   /** A client that neither sends what it began nor reads what it is sent for so long is cut (R9). */
   readonly silenceMs: number
   readonly pullsMax: number

@@ -9,7 +9,7 @@ export interface Reply {
   readonly status: number
   readonly json?: object
   /** Its type is in `headers`. */
-  readonly text?: string
+  readonly text?: string | Uint8Array
   /** The answer is a stream of events that does not end by itself; called once its head is on its way. */
   readonly stream?: (stream: EventStream) => void
   readonly headers?: Readonly<Record<string, string>>

@@ -7,6 +7,7 @@ import { SendBuffers } from '../../net/send-buffers.ts'
 import { whyForeign } from '../../net/source.ts'
 import type { BackupDesk } from './backup.ts'
 import { type Connection, HungUp, type Shared } from './connection.ts'
+import type { Dashboard } from './dashboard.ts'
 import { checkRoom, HEARTBEAT_MS } from './event-stream.ts'
 import { type Exchange, type Reply, send } from './exchange.ts'
 import { type LoginRules, principalOf } from './login.ts'
@@ -37,6 +38,8 @@ export interface HandlerOptions extends LoginRules {
   readonly tokens?: TokenDesk
   /** Who takes backups; absent: none are taken. */
   readonly backups?: BackupDesk
+  /** What is shown at `/`; absent: nothing. */
+  readonly dashboard?: Dashboard | undefined
   /** How long a client may be silent in the middle of a body, or not read its answer, before it is cut; default 30 s. */
   readonly silenceMs?: number
   /** Most pulls that wait for messages at once, of all clients; default 10,000. */
@@ -65,7 +68,7 @@ export interface HttpHandler {
 
 /** Everything of HTTP but the sockets: a request goes in, its answer comes out. */
 export function httpHandler(engine: Engine, options: HandlerOptions): HttpHandler {
-  const { version, tokens, reporting, silenceMs = SILENCE_MS_DEFAULT, heartbeatMs = HEARTBEAT_MS } = options
+  const { version, tokens, dashboard, reporting, silenceMs = SILENCE_MS_DEFAULT, heartbeatMs = HEARTBEAT_MS } = options
   let description: object | undefined
   const shared: Shared = {
     engine,
@@ -75,6 +78,7 @@ export function httpHandler(engine: Engine, options: HandlerOptions): HttpHandle
       description ??= openApi(ROUTES, version)
       return description
     },
+    dashboard,
     reporting,
     backups: options.backups,
     silenceMs,

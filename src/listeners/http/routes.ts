@@ -2,12 +2,14 @@ import { BACKUP_ROUTES } from './backup.ts'
 import { BARRIER_ROUTES } from './barriers.ts'
 import { CONNECTION_ROUTES } from './connections.ts'
 import { CONTENT_ROUTES } from './contents.ts'
+import { DASHBOARD_ROUTES } from './dashboard.ts'
 import { DEAD_LETTER_ROUTES } from './dead-letters.ts'
 import { DELIVERY_ROUTES } from './deliveries.ts'
 import { EVENT_ROUTES } from './events.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { FILTER_ROUTES } from './filters.ts'
 import { MESSAGE_ROUTES } from './messages.ts'
+import { OVERVIEW_ROUTES } from './overview.ts'
 import { QUEUE_ROUTES } from './queues.ts'
 import type { Content, Parameter } from './schema.ts'
 import { SERVER_ROUTES } from './server-routes.ts'
@@ -49,7 +51,10 @@ export const ROUTES: readonly Route[] = [
   ...BACKUP_ROUTES,
 ]
 
-const PATTERNS = ROUTES.map(route => ({ route, segments: route.path.split('/') }))
+/** The page and what it shows: made for each other, described to nobody else. */
+const PAGE_ROUTES: readonly Route[] = [...OVERVIEW_ROUTES, ...DASHBOARD_ROUTES]
+
+const PATTERNS = [...ROUTES, ...PAGE_ROUTES].map(route => ({ route, segments: route.path.split('/') }))
 
 /** The routes of a path, of any method. */
 export function routesOf(segments: readonly string[]): readonly Route[] {

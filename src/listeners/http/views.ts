@@ -148,11 +148,20 @@ export function showOrigin(origin: DeadLetterOrigin): object {
   }
 }
 
-function showProgress({ published, acked, leased, ready, delayed, dead, ratePerSecond, etaMs }: Progress): object {
+export function showProgress({
+  published,
+  acked,
+  leased,
+  ready,
+  delayed,
+  dead,
+  ratePerSecond,
+  etaMs,
+}: Progress): object {
   return { published, acked, leased, ready, delayed, dead, rate_per_second: ratePerSecond, eta_ms: etaMs }
 }
 
-function showStats({ firstPublishedAt, lastSettledAt, ...counts }: BatchStats): object {
+export function showStats({ firstPublishedAt, lastSettledAt, ...counts }: BatchStats): object {
   return { ...counts, first_published_at: time(firstPublishedAt), last_settled_at: time(lastSettledAt) }
 }
 
@@ -198,6 +207,6 @@ function orNone<T>(value: T | undefined, format: (value: T) => unknown = same =>
   return value === undefined ? 'none' : format(value)
 }
 
-function time(at: number | undefined): string | undefined {
+export function time(at: number | undefined): string | undefined {
   return at === undefined ? undefined : new Date(at).toISOString()
 }
