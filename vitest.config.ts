@@ -36,7 +36,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'slow',
-          include: [...SLOW_CLIENTS, ...at('simulation', 'crash', 'examples', 'bench', 'fuzz', 'soak', 'load', 'docs')],
+          include: [...SLOW_CLIENTS, ...at('simulation', 'crash', 'examples', 'bench', 'fuzz', 'soak', 'load', 'docs', 'dashboard')],
           testTimeout: 180_000,
         },
       },
