@@ -349,6 +349,8 @@ export class HistoryChecker {
     // Read late: it was sent before something that is known already, and says nothing about the order.
     if (session === undefined || isOvertaken) {
       if (message.deliveries === 1) message.mayComeAgain = true
+      // But it says which stay in the queue it was of: with another number it has been away, and is a new one.
+      message.seq ??= event.seq
       return
     }
     this.#placed(queue, message, event)

@@ -164,6 +164,18 @@ test('lost: a dead letter may have been requeued and purged where it came from, 
   expect(wrong([...start, ...dead, ...purge], { routes: [{ from: 'q', to: 'q.dead' }] })).toEqual(['lost a'])
 })
 
+test('redelivered-flag-missing: a dead letter that was read late, requeued and dead again is a new one', () => {
+  const options = {
+    sessionsAreTold: true,
+    routes: ['q', 'q.dead'].map((from, k, all) => ({ from, to: all[1 - k] as string })),
+  }
+  const dead = (seq: number) => `deliver a queue=q.dead subscriber=y redelivered=false seq=${seq} attempt=1`
+  const lines = [...published('a'), dead(137), 'subscribe queue=q.dead subscriber=y']
+  const acks = ['ack-invoke a queue=q.dead subscriber=y', 'ack-ok a queue=q.dead subscriber=y']
+  expect(wrong([...lines, dead(195), ...acks], options)).toEqual([])
+  expect(wrong([...lines, dead(137), ...acks], options)).toEqual(['redelivered-flag-missing a'])
+})
+
 test('unexpected: never published, not yet published, or surely failed', () => {
   expect(wrong(served('a'))).toContain('unexpected a')
   expect(wrong(['deliver a', ...published('a'), ...served('a')])).toEqual(['unexpected a'])
