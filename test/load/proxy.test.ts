@@ -70,7 +70,9 @@ test('P9: over a network that resets again and again each message is published o
     }
   })()
   const confirmed = new Set<number>()
-  for (let round = 0; round < 60; round++) {
+  let published = 0
+  // A quick machine is done before the network has done its part: it goes on until that has happened often enough.
+  for (let round = 0; round < 60 || proxy.accepted <= 6; round++) {
     const ids = Array.from({ length: 50 }, (_, index) => round * 50 + index)
     await Promise.all(
       ids.map(async id => {
@@ -78,22 +80,23 @@ test('P9: over a network that resets again and again each message is published o
         confirmed.add(id)
       }),
     )
+    published += ids.length
   }
   resets.isOver = true
   await resetting
   expect(resets.count).toBeGreaterThan(3)
   expect(proxy.accepted).toBeGreaterThan(3)
-  expect(confirmed.size).toBe(3_000)
+  expect(confirmed.size).toBe(published)
   const { publishedTotal, ready } = await queue.show()
-  expect({ publishedTotal, ready }).toEqual({ publishedTotal: 3_000, ready: 3_000 })
+  expect({ publishedTotal, ready }).toEqual({ publishedTotal: published, ready: published })
   const seen: number[] = []
   for await (const message of queue.consume({ prefetch: 500, barriers: false })) {
     if (message.kind !== 'message') continue
     seen.push(message.body)
     void message.ack()
-    if (seen.length === 3_000) break
+    if (seen.length === published) break
   }
-  expect(new Set(seen).size).toBe(3_000)
+  expect(new Set(seen).size).toBe(published)
 })
 
 test('D6, R10: a consumer whose connection is reset again and again gets everything, and repeats are marked', async () => {
