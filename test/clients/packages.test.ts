@@ -16,6 +16,9 @@ const PACKAGES = [
   ['@sluice/cli', 'clients/cli'],
   ['sluice', '.'],
 ] as const
+/** Files for the server, not for programs. */
+const PAGES = ['@sluice/dashboard', 'clients/dashboard'] as const
+const ALL = [...PACKAGES, PAGES]
 
 const folder = mkdtempSync(path.join(tmpdir(), 'sluice-packages-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -30,7 +33,7 @@ interface Packed {
 const packed = new Map<string, Packed>()
 
 beforeAll(async () => {
-  for (const [name, at] of PACKAGES) {
+  for (const [name, at] of ALL) {
     // Built they are already, and would be built anew for each.
     const args = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder]
     const { stdout } = await run('npm', args, { cwd: path.join(ROOT, at) })
@@ -74,11 +77,19 @@ describe.each(PACKAGES)('%s', (name, at) => {
   })
 })
 
+test('the dashboard is its page, what that loads, a README and a licence', () => {
+  const files = packed.get(PAGES[0])?.files.map(file => file.path) ?? []
+  expect(files).toEqual(expect.arrayContaining(['README.md', 'LICENSE', 'package.json', 'dist/index.html']))
+  expect(files.filter(file => !/^(dist\/(index\.html|assets\/)|README\.md|LICENSE|package\.json)/.test(file))).toEqual(
+    [],
+  )
+})
+
 test('installed in an empty folder, the first example of the README runs against the server', async () => {
   const home = path.join(folder, 'home')
   mkdirSync(home)
   writeFileSync(path.join(home, 'package.json'), '{"name":"home","private":true,"type":"module"}')
-  const tarballs = PACKAGES.map(([name]) => tarballOf(name))
+  const tarballs = ALL.map(([name]) => tarballOf(name))
   // No script of anybody's runs: the binaries come with the packages.
   const flags = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund']
   await run('npm', ['install', ...flags, ...tarballs], { cwd: home })
@@ -96,6 +107,9 @@ test('installed in an empty folder, the first example of the README runs against
   server.stdout.on('data', data => (said += data))
   await until(() => said.includes('\n'), 30_000)
   const url = /http:\/\/\S+/.exec(said)?.[0] ?? ''
+
+  const page = await fetch(url)
+  expect([page.status, page.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/html')])
 
   const readme = readFileSync(path.join(home, 'node_modules/@sluice/client/README.md'), 'utf8')
   const example = /```js\n(.*?)```/s.exec(readme)?.[1] ?? ''
