@@ -223,12 +223,12 @@ export class TableJournal implements Journal {
     }
     this.#isWriting = true
     let isOver = false
-    const began = performance.now()
+    const began = this.#figures && performance.now()
     const end = (failure?: JournalFailure): void => {
       if (isOver) return
       isOver = true
       cancel()
-      this.#figures?.wrote(performance.now() - began, failure !== undefined)
+      if (began !== undefined) this.#figures?.wrote(performance.now() - began, failure !== undefined)
       this.#isWriting = false
       done(failure)
     }
