@@ -287,7 +287,8 @@ export class Consumers {
     if (this.#fairness === 'round-robin') portion = roundOf(line.deal, count)
     else {
       const level = Math.floor((second.share - subscription.share) * subscription.prefetch)
-      portion = Math.max(level, Math.floor((messages * subscription.prefetch) / prefetch))
+      // Of those at hand: what is further on may match others' filters only.
+      portion = Math.max(level, Math.floor((Math.min(messages, count) * subscription.prefetch) / prefetch))
     }
     const taken = Math.min(count, subscription.room, Math.max(1, portion))
     line.deal.left -= taken

@@ -322,3 +322,13 @@ test('P4, P5: where ids are not remembered, two barriers of one id in an atomic 
   expect(result).toMatchObject([{ refusal: { code: 'barrier-exists' } }, { refusal: { code: 'barrier-exists' } }])
   expect(orders.queue.barriers.find('eof')).toBe(undefined)
 })
+
+test('D1: what another filter will take does not make the share of two equals uneven', () => {
+  const orders = scenario()
+  orders.subscribe('picky', { prefetch: 1, only: ['m1'] })
+  orders.subscribe('ann', { prefetch: 2 })
+  orders.subscribe('bob', { prefetch: 1 })
+  orders.publish('m1', 'm2', 'm3')
+  const holds = ['picky', 'ann', 'bob'].map(name => orders.consumers.get(name)?.used)
+  expect(holds).toEqual([1, 1, 1])
+})

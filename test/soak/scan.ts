@@ -46,13 +46,17 @@ export type Plant = (typeof PLANTS)[number]
 /** Changes the data of a soak that is over. */
 export async function plant(folder: string, what: Plant, queues: ReadonlyMap<number, PlannedQueue>): Promise<void> {
   const table = await openTable(folder)
-  const { from, to } = queueRange(1, MESSAGES)
   // Whose last message is live: what is settled may be anything.
-  const row = [...eachEntry(table, from, to)].find(({ key }) => {
-    const info = readMessagesKey(key)
-    return info && queues.get(1)?.live.has(info.first + info.count - 1)
+  const found = [...queues].flatMap(([queue, { live }]) => {
+    const { from, to } = queueRange(queue, MESSAGES)
+    const row = [...eachEntry(table, from, to)].find(({ key }) => {
+      const info = readMessagesKey(key)
+      return info && live.has(info.first + info.count - 1)
+    })
+    return row === undefined ? [] : [{ queue, row }]
   })
-  if (!row) throw new Error('queue 1 is empty: nothing to damage')
+  if (found[0] === undefined) throw new Error('all queues are empty: nothing to damage')
+  const { queue, row } = found[0]
   const info = readMessagesKey(row.key)!
   const writes: Write[] = []
   if (what === 'body') {
@@ -64,7 +68,7 @@ export async function plant(folder: string, what: Plant, queues: ReadonlyMap<num
   } else if (what === 'row') {
     writes.push({ key: row.key })
   } else if (what === 'settled') {
-    const key = numberedKey(1, SETTLED, info.first)
+    const key = numberedKey(queue, SETTLED, info.first)
     const bits = new Uint8Array((info.count + 7) >> 3)
     bits.fill(0xff)
     writes.push({ key, value: encodeRow(key, undefined, bits) })

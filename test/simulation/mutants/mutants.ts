@@ -193,8 +193,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'at most once: what comes and goes in one turn has no bytes',
     file: 'src/engine/engine.ts',
-    text: '    const result = command(turn, this.clock.now())\n',
-    instead: '    const result = command(turn, this.clock.now())\n    this.bodies.decided = []\n',
+    text: '    const result = command(turn, now)\n',
+    instead: '    const result = command(turn, now)\n    this.bodies.decided = []\n',
   },
   {
     name: 'unacked_max is one too many',
