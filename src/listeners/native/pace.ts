@@ -20,7 +20,7 @@ export class Pace {
 
   take(count: number): void {
     this.#rate.take(count)
-    this.#wait()
+    if (this.#cancel === undefined) this.#wait(this.#rate.waitMs)
   }
 
   get isInDebt(): boolean {
@@ -31,12 +31,13 @@ export class Pace {
     this.#cancel?.()
   }
 
-  #wait(): void {
-    const { waitMs } = this.#rate
-    if (waitMs === 0 || this.#cancel !== undefined) return
-    this.#cancel = this.#clock.after(waitMs, () => {
+  /** The wait is read once for each decision: a debt can be paid between two readings, and then nobody would be told. */
+  #wait(ms: number): void {
+    if (ms === 0) return
+    this.#cancel = this.#clock.after(ms, () => {
       this.#cancel = undefined
-      if (this.isInDebt) this.#wait()
+      const { waitMs } = this.#rate
+      if (waitMs > 0) this.#wait(waitMs)
       else this.#paid()
     })
   }
