@@ -12,7 +12,7 @@ import { memoryJournal } from '../../src/journal/memory.ts'
 import { openApi } from '../../src/listeners/http/openapi.ts'
 import { Parameters } from '../../src/listeners/http/parameters.ts'
 import { STATUS_OF } from '../../src/listeners/http/problem.ts'
-import { ROUTES, type Route, routesOf } from '../../src/listeners/http/routes.ts'
+import { placesAt, ROUTES, type Route } from '../../src/listeners/http/routes.ts'
 import { type Http, type Shown, startHttp, startWithEngine } from './http-support.ts'
 
 /*
@@ -98,7 +98,7 @@ interface Called {
 function checking(http: Http, calls: Called[]) {
   return async (method: string, at: string, body?: object | string, headers: Record<string, string> = {}) => {
     const segments = at.split('?')[0]!.split('/').map(decodeURIComponent)
-    const route = routesOf(segments).find(each => each.method === method)!
+    const route = placesAt(segments).find(({ route }) => route.method === method)!.route
     const read = new Set<string>()
     const texts = Parameters.prototype.texts
     Parameters.prototype.texts = function (name) {

@@ -26,7 +26,7 @@ import type {
 import { Pressure } from '../../src/engine/pressure.ts'
 import { memoryJournal } from '../../src/journal/memory.ts'
 import { createHttpServer, type HttpListener, type HttpOptions } from '../../src/listeners/http/listener.ts'
-import { routesOf } from '../../src/listeners/http/routes.ts'
+import { placesAt } from '../../src/listeners/http/routes.ts'
 
 export const NO_SUCH_QUEUE: Refusal = { code: 'no-such-queue', detail: 'there is no queue "Q"', facts: { queue: 'Q' } }
 
@@ -359,7 +359,7 @@ const ALWAYS = [401, 403, 421, 500]
 /** Every answer is one that its route names: what is written about the routes is taken from there. */
 function expectNamed(method: string, path: string, { status }: Answer): void {
   const segments = (path.split('?')[0] ?? '').split('/').map(segment => segment.replaceAll(/%../g, '_'))
-  const route = routesOf(segments).find(each => each.method === (method === 'HEAD' ? 'GET' : method))
+  const route = placesAt(segments).find(({ route }) => route.method === (method === 'HEAD' ? 'GET' : method))?.route
   if (route === undefined || ALWAYS.includes(status)) return
   expect(route.statuses, `${method} ${path}`).toContain(status)
 }

@@ -19,6 +19,9 @@ const GUNZIP_FREE_BYTES = 16 * 1024 * 1024
 /** Largest body of a request that carries a command, not messages. */
 const COMMAND_BYTES_MAX: number = 1024 * 1024
 
+const NOTHING = new Uint8Array(0)
+const NO_PARAMETERS: ReadonlyMap<string, string> = new Map()
+
 /** A body over its limit: of a message, named after the option that says so. */
 export function messageTooLarge(limit: number): Problem {
   const detail = `the body is larger than message_max allows, ${formatSize(limit)}`
@@ -53,27 +56,57 @@ export async function* readChunks({ connection, request, response }: Exchange): 
 /**
  * The whole body; none of it is read when its length is told and too large.
  *
- * @throws Problem: `tooLarge`, `request-timeout`, `server-busy`
+ * Read by the events of the request: through an iterator a small body would cost as much as all the rest of its publish.
+ *
+ * @throws Problem: `tooLarge`, `request-timeout`, `server-busy`; HungUp
  */
-export async function readBody(
+export function readBody(
   exchange: Exchange,
   bytesMax: number,
   tooLarge: (limit: number) => Problem = requestTooLarge,
 ): Promise<Uint8Array> {
-  if (Number(exchange.request.headers['content-length'] ?? 0) > bytesMax) throw tooLarge(bytesMax)
-  // Not a list of the pieces: of one byte each, they would cost a hundred times their size.
-  const body = new ByteWriter(Buffer.allocUnsafe)
-  const hold = new Hold(exchange)
-  try {
-    for await (const chunk of readChunks(exchange)) {
-      if (body.length + chunk.length > bytesMax) throw tooLarge(bytesMax)
-      hold.set(body.length + chunk.length)
-      body.raw(chunk)
+  const { connection, request, response } = exchange
+  const { silenceMs } = connection.shared
+  return new Promise((resolve, reject) => {
+    const told = Number(request.headers['content-length'] ?? 0)
+    if (told > bytesMax) throw tooLarge(bytesMax)
+    if (request.destroyed) throw new HungUp()
+    let only: Uint8Array = NOTHING
+    // Not a list of the pieces: of one byte each, they would cost a hundred times their size.
+    const pieces = new ByteWriter(Buffer.allocUnsafe)
+    const hold = new Hold(exchange)
+    const take = (chunk: Buffer): void => {
+      silence.refresh()
+      try {
+        if (pieces.length + chunk.length > bytesMax) throw tooLarge(bytesMax)
+        hold.set(pieces.length + chunk.length)
+        if (chunk.length === told) only = chunk
+        else pieces.raw(chunk)
+      } catch (error) {
+        fail(error)
+      }
     }
-    return body.take()
-  } finally {
-    hold.set(0)
-  }
+    const end = (): void => {
+      stop()
+      resolve(pieces.length === 0 ? only : pieces.take())
+    }
+    const hangUp = (): void => fail(new HungUp())
+    const fail = (why: unknown): void => {
+      stop()
+      request.pause()
+      reject(why)
+    }
+    const stop = (): void => {
+      clearTimeout(silence)
+      hold.set(0)
+      forget()
+      request.off('data', take).off('end', end).off('close', hangUp)
+    }
+    const forget = connection.whileComing(fail)
+    const silence = setTimeout(() => fail(silent(silenceMs)), silenceMs)
+    if (request.headers.expect !== undefined) response.writeContinue()
+    request.on('data', take).on('end', end).on('close', hangUp)
+  })
 }
 
 /** What one request holds of its body, counted among what all hold: many large bodies at once must not fill the memory. */
@@ -141,6 +174,7 @@ export async function readCommand(exchange: Exchange, bytesMax: number = COMMAND
 
 /** Type and parameters of a `Content-Type`, in lower case but for the values. */
 export function mediaType(header: string): { readonly type: string; readonly parameters: ReadonlyMap<string, string> } {
+  if (!header.includes(';')) return { type: header.trim().toLowerCase(), parameters: NO_PARAMETERS }
   const [type = '', ...rest] = header.split(';').map(part => part.trim())
   const parameters = rest.map(part => {
     const [name = '', ...value] = part.split('=')
@@ -168,13 +202,15 @@ export function contentEncoding({ request }: Exchange, allowed: readonly string[
 async function within<T>(silenceMs: number, next: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const silence = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new Problem('request-timeout', `nothing of the body came for ${formatDuration(silenceMs)}`))
-    }, silenceMs)
+    timer = setTimeout(() => reject(silent(silenceMs)), silenceMs)
   })
   try {
     return await Promise.race([next, silence])
   } finally {
     clearTimeout(timer)
   }
+}
+
+function silent(ms: number): Problem {
+  return new Problem('request-timeout', `nothing of the body came for ${formatDuration(ms)}`)
 }

@@ -141,18 +141,28 @@ export class Connection implements Outbox {
   /** Waits for what the client sends: to be given up when the engine sends the peer away. */
   untilEnded<T>(coming: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
-      const wait: Wait = {
-        isCancellable: false,
-        fail: why => {
-          this.#waits.delete(wait)
-          reject(why)
-        },
-      }
-      // Attached now: only a peer is sent away, and what is sent slowly must not outlive its token.
-      if (this.principal !== undefined) void this.peer
-      this.#waits.add(wait)
-      coming.then(resolve, reject).finally(() => this.#waits.delete(wait))
+      const forget = this.whileComing(reject)
+      coming.then(resolve, reject).finally(forget)
     })
+  }
+
+  /**
+   * The same for what comes by events.
+   *
+   * @returns to be called when it has come. @throws Problem when the engine has sent the peer away
+   */
+  whileComing(fail: (why: Error) => void): () => void {
+    const wait: Wait = {
+      isCancellable: false,
+      fail: why => {
+        this.#waits.delete(wait)
+        fail(why)
+      },
+    }
+    // Attached now: only a peer is sent away, and what is sent slowly must not outlive its token.
+    if (this.principal !== undefined) void this.peer
+    this.#waits.add(wait)
+    return () => this.#waits.delete(wait)
   }
 
   /** Messages are published; they count for the rate. */

@@ -44,39 +44,59 @@ export async function send(exchange: Exchange, reply: Reply): Promise<void> {
   const left = new Promise<void>(resolve => response.once('close', resolve))
   // It "finishes" too when the socket could not be written to.
   if (sent !== undefined) response.once('finish', () => isSound(request.socket) && sent())
-  response.setTimeout(connection.shared.silenceMs, () => request.socket.destroy())
   const isUnread = hasUnreadBody(request)
   const body = reply.json === undefined ? (reply.text ?? '') : `${JSON.stringify(reply.json)}\n`
+  const bytes = Buffer.byteLength(body)
   connection.wire.isAnswering = true
-  const buffered = connection.shared.sendBuffers.join(() => request.socket.destroy())
-  buffered.set(Buffer.byteLength(body))
-  response.writeHead(reply.status, {
-    ...(reply.json === undefined ? {} : { 'content-type': 'application/json' }),
-    ...(reply.stream === undefined ? {} : EVENT_STREAM),
-    ...(reply.status === 204 || reply.stream !== undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
-    ...(isUnread || connection.shared.isClosing ? { connection: 'close' } : {}),
-    ...reply.headers,
-  })
+  response.writeHead(reply.status, headOf(reply, { bytes, isLast: isUnread || connection.shared.isClosing }))
+  if (isUnread) response.write(body)
+  else response.end(body)
+  const forget = isWithKernel(response) ? undefined : watch(exchange, bytes)
   if (isUnread) {
-    response.write(body)
     await readOn(request)
     response.end()
-  } else {
-    response.end(body)
   }
   await left
-  buffered.leave()
+  forget?.()
   connection.wire.isAnswering = false
 }
 
 /** nginx passes events on as they come only if it is told. */
-const EVENT_STREAM = { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no' }
+const EVENT_STREAM: readonly string[] = ['content-type', 'text/event-stream', 'x-accel-buffering', 'no']
+/** What every answer has. */
+const SAFE: readonly string[] = ['x-content-type-options', 'nosniff']
+const OF_NOW: readonly string[] = ['cache-control', 'no-store']
+
+/** Names and values in turn, which Node writes as they are: half as dear as having it put them in order. */
+function headOf(reply: Reply, { bytes, isLast }: { bytes: number; isLast: boolean }): string[] {
+  const { headers = {}, status, json, stream } = reply
+  const head = headers['cache-control'] === undefined ? [...SAFE, ...OF_NOW] : [...SAFE]
+  if (json !== undefined && headers['content-type'] === undefined) head.push('content-type', 'application/json')
+  if (stream !== undefined) head.push(...EVENT_STREAM)
+  else if (status !== 204) head.push('content-length', String(bytes))
+  if (isLast) head.push('connection', 'close')
+  for (const name in headers) head.push(name, headers[name]!)
+  return head
+}
+
+/** Nothing of the answer is left here, and it is not behind others of its connection. */
+function isWithKernel(response: ServerResponse): boolean {
+  return response.socket !== null && response.socket.writableLength === 0 && response.writableLength === 0
+}
+
+/** An answer that waits to be read: it counts among what all hold, and not for ever. @returns to be called when it has left */
+function watch({ connection, request, response }: Exchange, bytes: number): () => void {
+  response.setTimeout(connection.shared.silenceMs, () => request.socket.destroy())
+  const buffered = connection.shared.sendBuffers.join(() => request.socket.destroy())
+  buffered.set(bytes)
+  return () => buffered.leave()
+}
 
 /** Comes back when the stream has ended: by its handler, its reader, the engine, or the end of the server. */
 async function sendStream({ connection, response }: Exchange, begin: NonNullable<Reply['stream']>): Promise<void> {
   const { shared } = connection
   if (response.destroyed) return
-  response.writeHead(200, { ...EVENT_STREAM, connection: 'close' })
+  response.writeHead(200, [...SAFE, ...OF_NOW, ...EVENT_STREAM, 'connection', 'close'])
   const { sendBuffers } = shared
   const buffered = sendBuffers.join(() => response.destroy())
   const stream = new EventStream(response, {

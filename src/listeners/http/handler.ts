@@ -6,7 +6,7 @@ import type { PublishRates } from '../../net/publish-rate.ts'
 import { SendBuffers } from '../../net/send-buffers.ts'
 import { whyForeign } from '../../net/source.ts'
 import type { BackupDesk } from './backup.ts'
-import { type Connection, HungUp, type Shared } from './connection.ts'
+import { HungUp, type Shared } from './connection.ts'
 import type { Dashboard } from './dashboard.ts'
 import { checkRoom, HEARTBEAT_MS } from './event-stream.ts'
 import { type Exchange, type Reply, send } from './exchange.ts'
@@ -14,7 +14,7 @@ import { type LoginRules, principalOf } from './login.ts'
 import { openApi } from './openapi.ts'
 import { Parameters } from './parameters.ts'
 import { badRequest, Problem, problemReply } from './problem.ts'
-import { pathValues, ROUTES, type Route, routesOf } from './routes.ts'
+import { type Place, placesAt, ROUTES, type Route } from './routes.ts'
 import type { Reporting } from './server-routes.ts'
 import type { TokenDesk } from './tokens.ts'
 import { Wire } from './wire.ts'
@@ -106,12 +106,6 @@ export function httpHandler(engine: Engine, options: HandlerOptions): HttpHandle
     handle(request, response) {
       const wire = wireOf(request.socket)
       if (wire.requestsOpen >= REQUESTS_OPEN_MAX) return void request.socket.destroy()
-      wire.requestsOpen += 1
-      response.once('close', () => {
-        wire.requestsOpen -= 1
-      })
-      response.setHeader('x-content-type-options', 'nosniff')
-      response.setHeader('cache-control', 'no-store')
       respond(wire, request, response, options).catch(options.onBug)
     },
     isAnswering: socket => wires.get(socket)?.isAnswering ?? false,
@@ -128,39 +122,35 @@ async function respond(
   response: ServerResponse,
   options: HandlerOptions,
 ): Promise<void> {
-  const nowhere = {
-    connection: inUse(wire.connection(undefined), response),
-    request,
-    response,
-    path: {},
-    query: new Parameters(''),
-  }
-  let exchange: Exchange = nowhere
+  const nobody = wire.connection(undefined)
+  let exchange: Exchange = { connection: nobody, request, response, path: {}, query: new Parameters('') }
   let reply: Reply
+  wire.requestsOpen += 1
+  nobody.requestsOpen += 1
   try {
-    checkSource(request, options.hosts)
-    if (nowhere.connection.shared.isClosing) throw Problem.of(SHUTTING_DOWN)
-    const { route, path, query } = findRoute(request)
-    const principal = route.right === 'none' ? undefined : principalOf(request, wire, options)
-    exchange = { ...nowhere, connection: inUse(wire.connection(principal), response), path, query }
-    reply = await route.handle(exchange)
-    if (reply.stream !== undefined) checkRoom(exchange.connection.shared.streams)
-  } catch (error) {
-    if (error instanceof HungUp) return
-    if (!(error instanceof Problem)) options.onBug(error)
-    reply = problemReply(
-      error instanceof Problem ? error : new Problem('internal-error', 'a mistake of the server; it has been noted'),
-    )
+    try {
+      checkSource(request, options.hosts)
+      if (nobody.shared.isClosing) throw Problem.of(SHUTTING_DOWN)
+      const { route, path, query } = findRoute(request)
+      const principal = route.right === 'none' ? undefined : principalOf(request, wire, options)
+      const connection = wire.connection(principal)
+      if (connection !== nobody) connection.requestsOpen += 1
+      exchange = { connection, request, response, path, query }
+      reply = await route.handle(exchange)
+      if (reply.stream !== undefined) checkRoom(connection.shared.streams)
+    } catch (error) {
+      if (error instanceof HungUp) return
+      if (!(error instanceof Problem)) options.onBug(error)
+      reply = problemReply(
+        error instanceof Problem ? error : new Problem('internal-error', 'a mistake of the server; it has been noted'),
+      )
+    }
+    await send(exchange, reply)
+  } finally {
+    wire.requestsOpen -= 1
+    nobody.requestsOpen -= 1
+    if (exchange.connection !== nobody) exchange.connection.requestsOpen -= 1
   }
-  await send(exchange, reply)
-}
-
-function inUse(connection: Connection, response: ServerResponse): Connection {
-  connection.requestsOpen += 1
-  response.once('close', () => {
-    connection.requestsOpen -= 1
-  })
-  return connection
 }
 
 /** @throws Problem `wrong-host`, `foreign-origin`, `invalid-request` */
@@ -178,19 +168,23 @@ function findRoute(request: IncomingMessage): Pick<Exchange, 'path' | 'query'> &
   const mark = url.indexOf('?')
   const pathname = mark === -1 ? url : url.slice(0, mark)
   if (!pathname.startsWith('/')) throw badRequest('the target of a request must be a path', { path: pathname })
-  const segments = pathname.split('/').map(decodeSegment)
-  const candidates = routesOf(segments)
+  const segments = pathname.includes('%') ? pathname.split('/').map(decodeSegment) : pathname.split('/')
+  const candidates = placesAt(segments)
   if (candidates.length === 0) throw new Problem('no-such-route', `there is nothing at ${pathname}`)
   const method = request.method === 'HEAD' ? 'GET' : request.method
-  const route = candidates.find(candidate => candidate.method === method)
-  if (route === undefined) throw methodNotAllowed(request.method ?? '', candidates)
-  const path = pathValues(route, segments)
-  for (const [name, value] of Object.entries(path)) checkName(name, value)
-  return { route, path, query: new Parameters(mark === -1 ? '' : url.slice(mark + 1)) }
+  const place = candidates.find(candidate => candidate.route.method === method)
+  if (place === undefined) throw methodNotAllowed(request.method ?? '', candidates)
+  const path: Record<string, string> = Object.create(null)
+  for (const { name, index } of place.names) {
+    const value = segments[index]!
+    checkName(name, value)
+    path[name] = value
+  }
+  return { route: place.route, path, query: new Parameters(mark === -1 ? '' : url.slice(mark + 1)) }
 }
 
-function methodNotAllowed(method: string, routes: readonly Route[]): Problem {
-  const allowed = routes.flatMap(route => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]))
+function methodNotAllowed(method: string, places: readonly Place[]): Problem {
+  const allowed = places.flatMap(({ route }) => (route.method === 'GET' ? ['GET', 'HEAD'] : [route.method]))
   return new Problem('method-not-allowed', `${method} is not possible here`, { allowed }, { allow: allowed.join(', ') })
 }
 

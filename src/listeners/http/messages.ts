@@ -48,7 +48,7 @@ async function publishMessage(exchange: Exchange, given: HeaderProperties): Prom
   query.end()
   contentEncoding(exchange, [])
   connection.checkRate()
-  await connection.admission()
+  if (connection.engine.pressure.on) await connection.admission()
   const body = await readBody(exchange, messageMax, messageTooLarge)
   const properties = {
     ...given.properties,

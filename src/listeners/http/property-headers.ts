@@ -48,12 +48,10 @@ export interface HeaderProperties {
  *   must not be taken without what its publisher said of it (P6)
  */
 export function readPropertyHeaders(request: IncomingMessage): HeaderProperties {
-  const given = new Map<string, string>()
-  for (const [name, values = []] of Object.entries(request.headersDistinct)) {
-    if (!name.startsWith('sluice-') && name !== 'idempotency-key') continue
-    if (values.length > 1) throw badRequest(`${name} is given ${values.length} times`, { header: name })
-    given.set(name, asUtf8(name, values[0] ?? ''))
-  }
+  const given = givenHeaders(request.rawHeaders)
+  const contentType = request.headers['content-type']
+  // As from most: then the rest would be for nothing.
+  if (given.size === 0) return contentType === undefined ? NONE : { properties: {}, contentType }
   for (const name of given.keys()) {
     const known =
       name === 'idempotency-key' || name.startsWith(HEADER_PREFIX) || PROPERTY_HEADERS.some(own => own === name)
@@ -72,9 +70,26 @@ export function readPropertyHeaders(request: IncomingMessage): HeaderProperties 
       // Without a value: a barrier without a name.
       barrier: barrier === undefined ? undefined : barrier === '' ? {} : { name: barrier },
     }),
-    contentType: request.headers['content-type'],
+    contentType,
     messageId: filled(given, 'idempotency-key'),
   })
+}
+
+const NONE: HeaderProperties = { properties: {} }
+
+/** @param raw names and values in turn */
+function givenHeaders(raw: readonly string[]): Map<string, string> {
+  const given = new Map<string, string>()
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]!.toLowerCase()
+    if (!name.startsWith('sluice-') && name !== 'idempotency-key') continue
+    if (given.has(name)) {
+      const times = raw.filter((other, k) => k % 2 === 0 && other.toLowerCase() === name).length
+      throw badRequest(`${name} is given ${times} times`, { header: name })
+    }
+    given.set(name, asUtf8(name, raw[i + 1] ?? ''))
+  }
+  return given
 }
 
 function messageHeaders(given: ReadonlyMap<string, string>): Readonly<Record<string, HeaderValue>> | undefined {

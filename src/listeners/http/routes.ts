@@ -54,23 +54,40 @@ export const ROUTES: readonly Route[] = [
 /** The page and what it shows: made for each other, described to nobody else. */
 const PAGE_ROUTES: readonly Route[] = [...OVERVIEW_ROUTES, ...DASHBOARD_ROUTES]
 
-const PATTERNS = [...ROUTES, ...PAGE_ROUTES].map(route => ({ route, segments: route.path.split('/') }))
+/** Where a route is found: its path, taken apart. */
+export interface Place {
+  readonly route: Route
+  readonly segments: readonly string[]
+  /** Segments that a name in braces stands for. */
+  readonly names: readonly { readonly name: string; readonly index: number }[]
+}
+
+const ANY = '{}'
+
+/** By the number of their segments. */
+const PLACES: readonly (readonly Place[])[] = byLength([...ROUTES, ...PAGE_ROUTES].map(placeOf))
 
 /** The routes of a path, of any method. */
-export function routesOf(segments: readonly string[]): readonly Route[] {
-  return PATTERNS.filter(pattern => isMatch(pattern.segments, segments)).map(pattern => pattern.route)
+export function placesAt(segments: readonly string[]): readonly Place[] {
+  return (PLACES[segments.length] ?? []).filter(place => isMatch(place.segments, segments))
 }
 
-/** What stands in a path for the names in braces of its route. */
-export function pathValues(route: Route, segments: readonly string[]): Readonly<Record<string, string>> {
-  const values: Record<string, string> = Object.create(null)
-  for (const [index, part] of route.path.split('/').entries()) {
-    if (part.startsWith('{')) values[part.slice(1, -1)] = segments[index]!
+function placeOf(route: Route): Place {
+  const segments = route.path.split('/')
+  const names = segments.flatMap((part, index) => (part.startsWith('{') ? [{ name: part.slice(1, -1), index }] : []))
+  return { route, segments: segments.map(part => (part.startsWith('{') ? ANY : part)), names }
+}
+
+function byLength(places: readonly Place[]): readonly (readonly Place[])[] {
+  const lists: Place[][] = []
+  for (const place of places) {
+    const { length } = place.segments
+    lists[length] = [...(lists[length] ?? []), place]
   }
-  return values
+  return lists
 }
 
+/** A name stands for anything but an empty segment. */
 function isMatch(pattern: readonly string[], segments: readonly string[]): boolean {
-  if (pattern.length !== segments.length) return false
-  return pattern.every((part, index) => (part.startsWith('{') ? segments[index] !== '' : part === segments[index]))
+  return pattern.every((part, index) => (part === ANY ? segments[index] !== '' : part === segments[index]))
 }
