@@ -51,13 +51,15 @@ export class Intake {
     const { options, expressions, guard } = target
     const cursor = this.#cursor.open(asked.bytes)
     const stretches = new Stretches(asked.bytes)
-    const looks =
-      expressions.filter !== undefined ||
-      expressions.barrier !== undefined ||
-      expressions.priority !== undefined ||
-      expressions.group !== undefined
+    const { barrier } = expressions
+    const looksBeyond =
+      expressions.filter !== undefined || expressions.priority !== undefined || expressions.group !== undefined
+    const looks = looksBeyond || barrier !== undefined
     let room = new RoomLeft(target.room)
-    const isPlain = !looks && guard?.allowsMessages !== false && !asked.isDedupeAsked && room.isUnlimited
+    const isPlain = !looksBeyond && guard?.allowsMessages !== false && !asked.isDedupeAsked && room.isUnlimited
+    // A barrier's right and its terms are looked at below: here come only those that are none.
+    const isNoBarrier = (): boolean =>
+      barrier === undefined || (guard === undefined && !barrier.matches(this.#subject.at(cursor, target.name)))
     let index = 0
     try {
       for (; cursor.next(); index += 1) {
@@ -66,7 +68,7 @@ export class Intake {
           room = new RoomLeft(target.room)
         }
         const bodyBytes = cursor.bodyEnd - cursor.bodyStart
-        if (isPlain && !cursor.hasProperties && bodyBytes <= this.#messageMax) {
+        if (isPlain && !cursor.hasProperties && bodyBytes <= this.#messageMax && isNoBarrier()) {
           stretches.addPlain(index, cursor.recordStart, cursor.bodyEnd, bodyBytes)
           continue
         }
@@ -79,7 +81,7 @@ export class Intake {
         }
         if (
           properties?.barrier !== undefined ||
-          (subject !== undefined && expressions.barrier?.matches(subject) === true)
+          (subject !== undefined && barrier?.matches(subject) === true)
         ) {
           const problem =
             (subject && guard?.barrier(subject, properties?.barrier?.forward ?? [])) ??

@@ -353,9 +353,17 @@ export class NativeConnection {
   }
 
   #deliver({ subscription, delivery, sequence, count, batch, attempt, redelivered, origin, bytes }: Delivery): void {
-    const from = origin === undefined ? null : originMap(origin)
-    const place = { subscription, delivery, sequence, count, batch }
-    this.#out.frame('deliver', { ...place, attempt, redelivered, origin: from, messages: bytes })
+    this.#out.frame('deliver', {
+      subscription,
+      delivery,
+      sequence,
+      count,
+      batch,
+      attempt,
+      redelivered,
+      origin: origin === undefined ? null : originMap(origin),
+      messages: bytes,
+    })
   }
 
   #barrier({ subscription, record, replayed }: BarrierDelivery): void {
