@@ -17,6 +17,7 @@ import { badRequest, Problem, problemReply } from './problem.ts'
 import { pathValues, ROUTES, type Route, routesOf } from './routes.ts'
 import type { Reporting } from './server-routes.ts'
 import type { TokenDesk } from './tokens.ts'
+import { type RequestTracing, tracedEnd, tracedRequest } from './tracing.ts'
 import { Wire } from './wire.ts'
 
 /** Requests that one connection may have open at once. No client pipelines so many; what does is hostile. */
@@ -50,6 +51,8 @@ export interface HandlerOptions extends LoginRules {
   readonly sendBuffers?: SendBuffers
   /** Who knows how the server is. */
   readonly reporting?: Reporting
+  /** Who follows requests; absent: nobody, and nothing is done for it. */
+  readonly tracing?: RequestTracing
   /** How often an event stream shows that it lives; default 15 s. */
   readonly heartbeatMs?: number
   /** Most event streams at once; default 1,000. */
@@ -137,21 +140,27 @@ async function respond(
   }
   let exchange: Exchange = nowhere
   let reply: Reply
+  let trace: ReturnType<RequestTracing['begin']> | undefined
+  let failure: unknown
   try {
     checkSource(request, options.hosts)
     if (nowhere.connection.shared.isClosing) throw Problem.of(SHUTTING_DOWN)
     const { route, path, query } = findRoute(request)
+    const traced = options.tracing && tracedRequest(request, route, path)
+    trace = traced && options.tracing?.begin(traced)
     const principal = route.right === 'none' ? undefined : principalOf(request, wire, options)
     exchange = { ...nowhere, connection: inUse(wire.connection(principal), response), path, query }
     reply = await route.handle(exchange)
     if (reply.stream !== undefined) checkRoom(exchange.connection.shared.streams)
   } catch (error) {
-    if (error instanceof HungUp) return
+    if (error instanceof HungUp) return trace?.end({})
+    failure = error
     if (!(error instanceof Problem)) options.onBug(error)
     reply = problemReply(
       error instanceof Problem ? error : new Problem('internal-error', 'a mistake of the server; it has been noted'),
     )
   }
+  trace?.end(tracedEnd(reply, failure))
   await send(exchange, reply)
 }
 

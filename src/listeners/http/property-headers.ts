@@ -5,6 +5,7 @@ import { parseDuration } from '../../engine/units.ts'
 import { present } from './message-json.ts'
 import { badRequest } from './problem.ts'
 import { DURATION, header, NUMBER, type Parameter, TEXT } from './schema.ts'
+import { type TraceHeaders, traceOf } from './trace-context.ts'
 
 const HEADER_PREFIX = 'sluice-header-'
 
@@ -29,6 +30,8 @@ export const PROPERTY_PARAMETERS: readonly Parameter[] = [
   header('Sluice-Barrier', TEXT, 'The message is a barrier, of this name'),
   header('Sluice-Correlation-Id', TEXT, 'Kept with the message'),
   header('Sluice-Reply-To', TEXT, 'Kept with the message'),
+  header('Traceparent', TEXT, 'W3C trace context: a header of the message too, unless it has one'),
+  header('Tracestate', TEXT, 'Kept with it'),
 ]
 
 /** Properties that a request gives in its headers. */
@@ -38,6 +41,8 @@ export interface HeaderProperties {
   readonly contentType?: string
   /** `Idempotency-Key`. */
   readonly messageId?: string
+  /** Where the request comes from, for messages that do not say it themselves. */
+  readonly trace?: TraceHeaders
 }
 
 /**
@@ -74,6 +79,7 @@ export function readPropertyHeaders(request: IncomingMessage): HeaderProperties 
     }),
     contentType: request.headers['content-type'],
     messageId: filled(given, 'idempotency-key'),
+    trace: traceOf(request),
   })
 }
 
