@@ -156,11 +156,10 @@ export class Tracing {
     clearTimeout(timer)
   }
 
-  /** Anybody may have published them: only what is text is looked at. */
+  /** Anybody may have published them: a propagator that cannot read them has found nothing. */
   #contextIn(headers: Headers): OpenTelemetry.Context {
     const { propagation, ROOT_CONTEXT } = this.#api
-    const texts = Object.fromEntries(Object.entries(headers).filter(([, value]) => typeof value === 'string'))
-    return quietly(() => propagation.extract(ROOT_CONTEXT, texts)) ?? ROOT_CONTEXT
+    return quietly(() => propagation.extract(ROOT_CONTEXT, headers)) ?? ROOT_CONTEXT
   }
 }
 

@@ -74,18 +74,23 @@ describe('publishing', () => {
   test('a trace that the program gives stays as it is, and the span is linked to it', async () => {
     const { spans, connection, queue } = await traced()
     const given = { traceparent: FOREIGN, store: 17 }
-    const publishing = queue.publish(1, { headers: given })
+    // The state of another one does not belong to it.
+    const other = { traceparent: FOREIGN.replace('0af7', '1af7'), tracestate: 'a=1' }
+    const active = api.propagation.extract(api.ROOT_CONTEXT, other)
+    const publishing = api.context.with(active, () => queue.publish(1, { headers: given }))
     const { frame, messages } = await publishedOn(connection)
     expect({ ...messages[0]?.properties?.headers }).toEqual({ traceparent: FOREIGN, store: 17 })
     connection.confirm(frame)
     await publishing
-    expect(spans.of('publish sales')).toMatchObject({ kind: 'CLIENT', links: [FOREIGN_SPAN], parent: undefined })
+    const above = { kind: 'CLIENT', trace: other.traceparent.slice(3, 35) }
+    expect(spans.of('publish sales')).toMatchObject({ ...above, links: [FOREIGN_SPAN], parent: FOREIGN_SPAN })
   })
 
   test('what the program gave is not changed, and its headers go before those of a trace', async () => {
     const { connection, queue } = await traced()
     const options: PublishOptions = Object.freeze({ headers: Object.freeze({ store: 17, baggage: 'mine' }) })
-    void queue.publish(1, options)
+    const baggage = api.propagation.createBaggage({ night: { value: '2026-11-20' } })
+    api.context.with(api.propagation.setBaggage(api.context.active(), baggage), () => void queue.publish(1, options))
     expect(await headersOf(connection)).toEqual([
       { traceparent: expect.stringMatching(/^00-/), store: 17, baggage: 'mine' },
     ])
@@ -245,9 +250,11 @@ describe('consuming', () => {
       span.end()
     })
     const { subscription } = await connection.next('subscribe')
+    let delivery = 0
     const deliver = (headers?: Headers) => {
+      delivery += 1
       const messages = records([{ store: 17 }], headers && { headers })
-      connection.deliver(subscription, 1, ['x'], { messages, attempt: 2 })
+      connection.deliver(subscription, delivery, ['x'], { messages, attempt: 2 })
     }
     return { spans, connection, deliver }
   }
@@ -301,9 +308,18 @@ describe('consuming', () => {
 
   test('headers that are no text, or no trace, do no harm', async () => {
     const { spans, connection, deliver } = await working(() => {})
-    deliver({ traceparent: 7, baggage: 5, tracestate: new Uint8Array([1]) })
-    expect(await connection.next('settle')).toMatchObject({ how: 'ack' })
-    expect(spans.of('process sales')).toMatchObject({ parent: undefined, isError: false })
+    const tracestate = new Uint8Array([1])
+    for (const headers of [
+      { traceparent: 7, tracestate },
+      { traceparent: FOREIGN, baggage: 5 },
+    ]) {
+      deliver(headers)
+      expect(await connection.next('settle')).toMatchObject({ how: 'ack' })
+    }
+    expect(spans.ended.slice(1).map(({ parent, isError }) => [parent, isError])).toEqual([
+      [undefined, false],
+      [FOREIGN_SPAN, false],
+    ])
   })
 
   test('A4: what a worker puts out is within its span, and carries on the trace', async () => {

@@ -2,6 +2,7 @@ import * as api from '@opentelemetry/api'
 import { connect, openTelemetry, worker } from '@sluice/client'
 import { expect, onTestFinished, test } from 'vitest'
 import { ConfigError, type ServerConfig } from '../../src/config/config.ts'
+import { virtualClock } from '../../src/engine/clock.ts'
 import { jsonLog, silentLog } from '../../src/observe/log.ts'
 import { findTracing, Tracing } from '../../src/observe/tracing.ts'
 import { startServer } from '../../src/server.ts'
@@ -94,6 +95,26 @@ test('a night is one trace, from the publisher through the server to the workers
   })
 })
 
+test('the span of a batch begins when its barrier is published and ends when it is released, also hours later', async () => {
+  const spans = recordSpans()
+  const clock = virtualClock()
+  const config = { ...CONFIG, auth: 'none', tracing: 'auto' } as const
+  const server = await startServer(config, { log: silentLog, clock })
+  onTestFinished(() => server.close())
+  const client = await connect(server.url)
+  onTestFinished(() => client.close())
+  const sales = client.queue('sales')
+  await sales.declare()
+  await sales.publish(1)
+  const day = await sales.barrier({ name: 'eof' })
+  clock.advance(6 * 3_600_000)
+  await worker(sales, () => {}, { until: 'barrier' }).done
+  const { publishedAt, releasedAt } = await day.wait()
+  expect(releasedAt - publishedAt).toBe(6 * 3_600_000)
+  const { from, to, parent } = spans.of('batch sales')
+  expect({ from, to, parent }).toEqual({ from: publishedAt, to: releasedAt, parent: undefined })
+})
+
 test('a trace that comes in over HTTP goes out natively, and the request is a span of it', async () => {
   const spans = recordSpans()
   const { client, post } = await tracedServer()
@@ -162,14 +183,19 @@ test('B14: the parties of a barrier are linked to the span of its batch', async 
   expect(spans.of('batch sales')).toMatchObject({ parent: ids[1], links: ids })
 })
 
-test('headers of a barrier that are no trace do no harm', async () => {
+test('headers of a barrier that are no text, or no trace, do no harm', async () => {
   const spans = recordSpans()
   const { client, post } = await tracedServer()
   await client.queue('sales').declare()
-  const headers = { 'Sluice-Header-Traceparent': 'nonsense', 'Sluice-Header-Baggage': ';;=,' }
-  await post('sales/barriers?name=eof', '', headers)
-  await client.queue('sales').batch('eof').wait()
-  expect(spans.of('batch sales').parent).toBeUndefined()
+  const all = [
+    { traceparent: 'nonsense', baggage: ';;=,' },
+    { traceparent: FOREIGN, baggage: 5 },
+  ]
+  const lines = all.map((headers, n) => JSON.stringify({ body: '', headers, barrier: { name: `${n}` } }))
+  await post('sales/messages', lines.join('\n'), { 'content-type': 'application/x-ndjson; profile=envelope' })
+  await client.queue('sales').batch('1').wait()
+  const batches = spans.ended.filter(({ name }) => name === 'batch sales')
+  expect(batches.map(({ parent }) => parent)).toEqual([undefined, FOREIGN_SPAN])
 })
 
 test('a stop hands on what the SDK holds', async () => {
