@@ -36,7 +36,7 @@ test('attack 26: every dependency is said by one exact version', () => {
     const { dependencies, devDependencies, optionalDependencies, peerDependencies, peerDependenciesMeta } = manifest
     // One that is another's, and optional, is installed by whoever wants it: it says what goes with it.
     const peers = Object.entries(peerDependencies ?? {}).filter(
-      ([name]) => name.startsWith('@sluice/') || peerDependenciesMeta?.[name]?.optional !== true,
+      ([name]) => /^(@sluice\/|sluice$)/.test(name) || peerDependenciesMeta?.[name]?.optional !== true,
     )
     return [...Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies }), ...peers]
       .filter(([, version]) => !/^(\d+\.\d+\.\d+|npm:\S+@\d+\.\d+\.\d+|file:\.)$/.test(String(version)))
