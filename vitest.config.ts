@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 /** The condition under which workspaces resolve to their TypeScript sources: nothing has to be built before the unit tests. */
-const conditions = ['@sluice/source', 'node', 'import', 'module', 'default']
+const conditions = ['@sluice/source', 'node', 'import', 'default']
 const shared = {
   resolve: { conditions },
   ssr: { resolve: { conditions } },

@@ -29,6 +29,7 @@ import { spaceOf } from './observe/folder.ts'
 import { jsonLog, type Log, silentLog } from './observe/log.ts'
 import { sparingly } from './observe/sparing.ts'
 import { Reporting } from './reporting.ts'
+import { startTracing, traceBatch } from './tracing.ts'
 import { Backups } from './upkeep/backup.ts'
 
 export type { ServerConfig } from './config/config.ts'
@@ -60,7 +61,8 @@ interface Parts {
 /**
  * Puts one server together and starts it.
  *
- * @throws ConfigError for a queue that cannot be declared as configured, or an address that anybody could reach; AccessRefused
+ * @throws ConfigError for a queue that cannot be declared as configured, an address that anybody could reach, or traces
+ *   that nobody would get; AccessRefused
  *   for a file of tokens that cannot be read; CertificateError; JournalFailure when the data folder cannot be
  *   used (`locked`, `damaged`, `bad-format`, …), the error of the socket when it cannot listen
  */
@@ -72,6 +74,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     log.warn('unauthenticated-network', { listen: config.listen.host })
   // Before anything is opened: what is wrong with them needs no data folder to be told.
   const certificates = certificatesOf(config, log)
+  const tracing = await startTracing(config.tracing, log)
   const figures = new CommitFigures()
   const journal: Journal = config.memory
     ? memoryJournal({ memoryMax: config.memoryMax, figures })
@@ -93,6 +96,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     isClosedToStrangers: isAsking,
     onAudit: ({ refused, ...entry }) =>
       refused === undefined ? log.info('operated', entry) : log.warn('not-allowed', entry),
+    ...(tracing === undefined ? {} : { onReleased: (queue, record) => traceBatch(tracing, queue, record) }),
     onFatal: parts.onFatal ?? endProcess,
   })
   let access: Access | undefined
@@ -150,6 +154,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
       ...(certificates === undefined ? {} : { certificates }),
       ...(rate === undefined ? {} : { rates: new PublishRates(rate) }),
       reporting,
+      ...(tracing === undefined ? {} : { tracing }),
       streamsMax: config.streamsMax,
       onBug: error => log.error('bug', { stack: error instanceof Error ? error.stack : String(error) }),
       ...(config.hosts === undefined ? {} : { hosts: config.hosts }),
@@ -183,6 +188,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
         certificates?.stop()
         await Promise.all([native.close(), http.close()])
         await engine.close()
+        await tracing?.flush()
         forgetAdmin()
         log.info('closed')
       },
@@ -270,6 +276,7 @@ export async function startMemoryServer(options: { readonly virtualClock?: boole
     pullsMax: 10_000,
     streamsMax: 1_000,
     metricsQueuesMax: 200,
+    tracing: 'off',
     queues: [],
   }
   const server = await startServer(config, { log: silentLog, ...(clock === undefined ? {} : { clock }) })

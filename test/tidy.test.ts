@@ -37,6 +37,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   '@rgrove/parse-xml': 'clients/cli/src/import-amps',
   msgpackr: 'clients/typescript/src',
   preact: 'clients/dashboard/src',
+  // The SDK is given it.
+  '@opentelemetry/api': 'src/observe',
 }
 
 /** Files that are long for a reason. */

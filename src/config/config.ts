@@ -49,6 +49,8 @@ export interface ServerConfig {
   readonly streamsMax: number
   /** Most queues that the metrics name; the others are added up. */
   readonly metricsQueuesMax: number
+  /** Spans for OpenTelemetry: `auto`, where an SDK is registered in this process; `on`: no start without one. */
+  readonly tracing: 'auto' | 'on' | 'off'
   /** In the order of the file. */
   readonly queues: readonly QueueConfig[]
 }

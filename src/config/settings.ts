@@ -47,6 +47,7 @@ export const SETTINGS: { readonly [K in keyof Settings]-?: Setting<NonNullable<S
   sendBuffersMax: { key: 'send_buffers_max', parse: sizeIn('1MiB', '1TiB') },
   streamsMax: { key: 'streams_max', parse: count, fromText: number, fallback: 1_000 },
   metricsQueuesMax: { key: 'metrics_queues_max', parse: count, fromText: number, fallback: 200 },
+  tracing: { key: 'tracing', parse: oneOf('auto', 'on', 'off'), fallback: 'auto' },
 }
 
 /** Options of a queue, as the specification names them, beside `name`. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { Broker } from '../core/broker.ts'
 import { badName, contradictionIn, differing, readOptions, withDefaults } from '../core/declaring.ts'
-import type { Timestamp, TurnNumber } from '../core/facts.ts'
+import type { BarrierRecord, Timestamp, TurnNumber } from '../core/facts.ts'
 import { DEFAULT_OPTIONS, type QueueOptions } from '../core/options.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
@@ -58,6 +58,8 @@ export interface EngineOptions {
   readonly isClosedToStrangers?: boolean
   /** Told of what operators do, and of what was not allowed. */
   readonly onAudit?: (entry: AuditEntry) => void
+  /** Told of each barrier, by the name of its queue, when its release is on disk. */
+  readonly onReleased?: (queue: string, record: BarrierRecord) => void
   /** Called once, when nothing may be confirmed any more: the process must end (P2). */
   readonly onFatal: (reason: JournalFailure) => void
   /** Calls back after what runs now has returned; default `queueMicrotask`. */
@@ -96,6 +98,7 @@ export class Engine implements EngineDoor {
   readonly #autoCreate: boolean
   readonly #queuesMax: number
   readonly #onFatal: (reason: JournalFailure) => void
+  readonly #onReleased: EngineOptions['onReleased']
   readonly #expressions = new WeakMap<Queue, QueueExpressions>()
   readonly #parties = new Map<number, Party>()
   readonly #producers = new Map<string, Party>()
@@ -124,6 +127,7 @@ export class Engine implements EngineDoor {
     this.#queuesMax = options.queuesMax ?? Number.POSITIVE_INFINITY
     this.#pressure = options.pressure
     this.#onFatal = options.onFatal
+    this.#onReleased = options.onReleased
     this.#isClosedToStrangers = options.isClosedToStrangers ?? false
     this.audit = options.onAudit ?? (() => {})
     this.#gate = new Gate(deed => this.#perform(deed), this.soon)
@@ -248,6 +252,7 @@ export class Engine implements EngineDoor {
       case 'released':
         this.waits.released(effect.queue, effect.record)
         this.follows.released(effect.queue, effect.record)
+        this.#onReleased?.(this.broker.queueById(effect.queue)?.name ?? '', effect.record)
         break
       case 'queue-deleted':
         this.waits.deleted(effect.queue, QUEUE_DELETED)

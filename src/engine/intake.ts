@@ -79,10 +79,7 @@ export class Intake {
           stretches.refuse(index, refusal)
           continue
         }
-        if (
-          properties?.barrier !== undefined ||
-          (subject !== undefined && barrier?.matches(subject) === true)
-        ) {
+        if (properties?.barrier !== undefined || (subject !== undefined && barrier?.matches(subject) === true)) {
           const problem =
             (subject && guard?.barrier(subject, properties?.barrier?.forward ?? [])) ??
             barrierProblem(target, properties, bodyBytes)

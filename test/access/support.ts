@@ -72,6 +72,7 @@ export const CONFIG: ServerConfig = {
   pullsMax: 10_000,
   streamsMax: 1_000,
   metricsQueuesMax: 200,
+  tracing: 'off',
   queues: [],
 }
 

@@ -32,8 +32,13 @@ const LICENCES = ['0BSD', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'ISC', '
 test('attack 26: every dependency is said by one exact version', () => {
   const workspaces: readonly string[] = read('package.json').workspaces
   const loose = ['.', ...workspaces].flatMap(folder => {
-    const { dependencies, devDependencies, optionalDependencies, peerDependencies } = read(`${folder}/package.json`)
-    return Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies, ...peerDependencies })
+    const manifest = read(`${folder}/package.json`)
+    const { dependencies, devDependencies, optionalDependencies, peerDependencies, peerDependenciesMeta } = manifest
+    // One that is another's, and optional, is installed by whoever wants it: it says what goes with it.
+    const peers = Object.entries(peerDependencies ?? {}).filter(
+      ([name]) => /^(@sluice\/|sluice$)/.test(name) || peerDependenciesMeta?.[name]?.optional !== true,
+    )
+    return [...Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies }), ...peers]
       .filter(([, version]) => !/^(\d+\.\d+\.\d+|npm:\S+@\d+\.\d+\.\d+|file:\.)$/.test(String(version)))
       .map(([name, version]) => `${folder}: ${name} ${version}`)
   })

@@ -94,6 +94,8 @@ test('installed in an empty folder, the first example of the README runs against
   const flags = ['--ignore-scripts', '--prefer-offline', '--no-audit', '--no-fund']
   await run('npm', ['install', ...flags, ...tarballs], { cwd: home })
   expect(existsSync(path.join(home, 'node_modules/@sluice/client/node_modules/@sluice'))).toBe(false)
+  // Traces are for who installs it; here it is missing, and everything works.
+  expect(existsSync(path.join(home, 'node_modules/@opentelemetry'))).toBe(false)
 
   const server = spawn('node_modules/.bin/sluice', ['serve', '--listen', '127.0.0.1:0', '--data', 'data'], {
     cwd: home,

@@ -47,6 +47,7 @@ test('no file is needed', () => {
       pullsMax: 10_000,
       streamsMax: 1_000,
       metricsQueuesMax: 200,
+      tracing: 'auto',
       queues: [],
     },
     origins: {
@@ -75,6 +76,7 @@ test('no file is needed', () => {
       send_buffers_max: 'default',
       streams_max: 'default',
       metrics_queues_max: 'default',
+      tracing: 'default',
     },
   })
 })

@@ -10,9 +10,14 @@ import { anchorsOf, type Block, blocksOf, documents, linksOf, ROOT, read, withSo
 
 /** Documents whose commands are run; those of the others are of another server than the one here, and only read. */
 const RUN = (document: string) =>
-  ['README.md', 'docs/getting-started.md', 'docs/troubleshooting.md', 'docs/errors.md', 'docs/sdk.md'].includes(
-    document,
-  ) || /^docs\/(guides|moving)\//.test(document)
+  [
+    'README.md',
+    'docs/getting-started.md',
+    'docs/troubleshooting.md',
+    'docs/errors.md',
+    'docs/sdk.md',
+    'docs/tracing.md',
+  ].includes(document) || /^docs\/(guides|moving)\//.test(document)
 
 const DOCUMENTS = documents()
 const BLOCKS = DOCUMENTS.flatMap(blocksOf)

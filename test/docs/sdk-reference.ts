@@ -25,6 +25,8 @@ const TITLES: Readonly<Record<string, string>> = {
   codecs: 'Codecs and schemas',
   backoff: 'Connecting again',
   socket: 'Sockets and TLS',
+  tracing: 'Tracing',
+  'open-telemetry': 'Tracing with OpenTelemetry',
   timers: 'Time, for tests',
   testing: 'Servers for tests: @sluice/client/testing',
 }

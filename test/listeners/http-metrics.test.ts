@@ -57,6 +57,7 @@ async function start(given: Partial<ServerConfig> = {}): Promise<Started> {
     pullsMax: 70,
     streamsMax: 7,
     metricsQueuesMax: 200,
+    tracing: 'off',
     drainMs: 1_000,
     queues: [],
     ...given,

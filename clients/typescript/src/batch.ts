@@ -192,13 +192,19 @@ export class BatchHandle<T = unknown> {
    * @returns the record, if its outcome is `clean` or accepted
    * @throws BatchError with any other outcome; TimeoutError; RefusedError (`no-such-queue`, `queue-deleted`, …); the signal's reason
    */
-  async wait({
+  wait(options: WaitOptions = {}): Promise<BatchRecord<T>> {
+    const { tracing } = this.#session
+    if (tracing === undefined) return this.#wait(options)
+    return tracing.wait({ queue: this.queue, barrier: this.name }, () => this.#wait(options))
+  }
+
+  async #wait({
     accept = [],
     signal,
     timeoutMs,
     onProgress,
     progressMs = 1_000,
-  }: WaitOptions = {}): Promise<BatchRecord<T>> {
+  }: WaitOptions): Promise<BatchRecord<T>> {
     const { timers } = this.#session.settings
     const stop = new AbortController()
     const startedAt = timers.now()

@@ -5,6 +5,7 @@ import { ClientEvent, type ClientEvents } from './events.ts'
 import type { Published } from './lane.ts'
 import type { LinkStatus } from './link.ts'
 import type { ConnectOptions } from './options.ts'
+import { sendingOf } from './outgoing.ts'
 import { type BodyOptions, Queue } from './queue.ts'
 import { Session } from './session.ts'
 import { socketFactory, socketUrl } from './socket.ts'
@@ -78,7 +79,9 @@ export class Client extends EventTarget implements AsyncDisposable {
    * @throws (rejects) RefusedError: the first refusal of one message, and none is kept; ConnectionError `closed`
    */
   publishAtomic(messages: readonly AtomicMessage[]): Promise<readonly Published[]> {
-    return publishAtomic(this.#session.publisher, messages)
+    const { publisher, tracing } = this.#session
+    if (tracing === undefined) return publishAtomic(publisher, messages)
+    return tracing.publish(sendingOf(messages), carry => publishAtomic(publisher, messages.map(carry)))
   }
 
   /** Resolves when every publish so far has been answered, and the server has taken every ack, nack, release and reject. */

@@ -51,6 +51,14 @@ export { ClientEvent, type ClientEvents, type Warning } from './events.ts'
 export type { Published } from './lane.ts'
 export type { LinkStatus } from './link.ts'
 export { MessageHandle } from './one-message.ts'
+export {
+  type OpenTelemetryApi,
+  openTelemetry,
+  type SpanStart,
+  type TraceContext,
+  type TraceSpan,
+  type TraceSpanContext,
+} from './open-telemetry.ts'
 export type {
   BarrierOptions,
   ConnectOptions,
@@ -66,4 +74,5 @@ export { type BodyOptions, Queue, type QueueView } from './queue.ts'
 export type { Pem, Socket, SocketEvents, SocketFactory, TlsOptions } from './socket.ts'
 export type { Subscription } from './subscription.ts'
 export type { Timers } from './timers.ts'
+export type { Carry, Carrying, ClientTracing, Sending, Tracing, Waiting } from './tracing.ts'
 export { Worker, type WorkerOptions, worker } from './worker.ts'

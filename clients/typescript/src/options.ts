@@ -2,6 +2,7 @@ import type { HeaderValue, MessageProperties } from '@sluice/protocol'
 import type { BackoffOptions } from './backoff.ts'
 import type { SocketFactory, TlsOptions } from './socket.ts'
 import type { Timers } from './timers.ts'
+import type { Tracing } from './tracing.ts'
 
 export interface ConnectOptions {
   /** Shown to operators. Default `sdk`. */
@@ -27,6 +28,8 @@ export interface ConnectOptions {
   readonly heartbeatMs?: number
   /** Certificates, in Node; a function is asked for each connection, so that renewed ones are used. Default: the CAs of Node. */
   readonly tls?: TlsOptions | (() => TlsOptions)
+  /** Who follows publishes, handlers and waits: `openTelemetry(api)`. Default nobody. */
+  readonly tracing?: Tracing
   /** Opens the connection; default WebSocket. */
   readonly socket?: SocketFactory
   /** For tests. */

@@ -2,6 +2,7 @@ import { ByteWriter, type CarriedMessages, encodeMessage, FRAME_MESSAGES_MAX, Pr
 import { codecOf } from './codecs.ts'
 import type { Outgoing, OutputQueue } from './delivery.ts'
 import { RefusedError } from './errors.ts'
+import type { Sending } from './tracing.ts'
 
 /**
  * Messages that an ack brings with it, as they go over the wire: in their order, those for one queue together.
@@ -49,6 +50,13 @@ export function checkBodies(messages: readonly Pick<Outgoing, 'queue' | 'body'>[
     if (one !== undefined) checking = [...(checking ?? []), one]
   }
   return checking && Promise.all(checking)
+}
+
+/** What a trace is told of messages that go together. */
+export function sendingOf(messages: readonly Pick<Outgoing, 'queue'>[]): Sending {
+  const queues = new Set(messages.map(({ queue }) => queueNameOf(queue)))
+  const [queue] = queues.size === 1 ? queues : []
+  return { operation: 'publish', queue, messages: messages.length }
 }
 
 /** A body in the codec of its queue; of a queue that is only named bytes stay what they are, and the rest becomes JSON. */

@@ -15,10 +15,11 @@ import type {
   QueueUpdate,
   UnconfirmedOptions,
 } from './options.ts'
-import { publishMany } from './publish-many.ts'
+import { type AddOne, publishMany } from './publish-many.ts'
 import { queueView, type Session } from './session.ts'
 import { Subscription } from './subscription.ts'
 import { deferred } from './timers.ts'
+import type { Carry } from './tracing.ts'
 
 const CONFIRM_FLAGS = { durable: 0, accepted: PUBLISH_FLAGS.accepted, none: PUBLISH_FLAGS.unconfirmed } as const
 /** First version of the protocol that has publishes without a confirm. */
@@ -179,9 +180,10 @@ export class Queue<T = unknown, Input = T> {
   publish(body: Input, options: UnconfirmedOptions): Promise<undefined>
   publish(body: Input, options?: PublishOptions | UnconfirmedOptions): Promise<Published | undefined>
   publish(body: Input, options?: PublishOptions | UnconfirmedOptions): Promise<Published | undefined> {
-    const waiter = deferred<Published | undefined>()
-    void this.#add(body, options, waiter)
-    return waiter.promise
+    const { tracing } = this.session
+    if (tracing === undefined) return this.#publish(body, options)
+    const sending = { operation: 'publish', queue: this.name, properties: options } as const
+    return tracing.publish(sending, carry => this.#publish(body, carry(options)))
   }
 
   /**
@@ -193,7 +195,13 @@ export class Queue<T = unknown, Input = T> {
     bodies: Iterable<Input> | AsyncIterable<Input>,
     options: PublishManyOptions<Input> = {},
   ): Promise<{ readonly count: number }> {
-    return publishMany(this.session.publisher, (...one) => this.#add(...one), bodies, options)
+    const { tracing, publisher } = this.session
+    const add: AddOne<Input> = (...one) => this.#add(...one)
+    if (tracing === undefined) return publishMany(publisher, add, bodies, options)
+    return tracing.publish({ operation: 'publish', queue: this.name, messages: 'unknown' }, carry => {
+      const carried = (body: Input, index: number) => carry(options.options?.(body, index))
+      return publishMany(publisher, add, bodies, { ...options, options: carried })
+    })
   }
 
   /**
@@ -204,25 +212,11 @@ export class Queue<T = unknown, Input = T> {
    * @throws SluiceError `batch-incomplete`: an earlier publish was refused, so there is no barrier (unless `force`); the next
    *   call starts with a clean slate. RefusedError `barrier-exists`, `barrier-mismatch`, `too-many-barriers`, `not-allowed`, …
    */
-  async barrier<B = T>(options: BarrierOptions = {}): Promise<BatchHandle<B>> {
-    const { name, body, deadlineMs, deadlineRest: rest, parties, party, forward: queues, force = false } = options
-    const forward = queues?.map(queue => (typeof queue === 'string' ? queue : queue.name))
-    const given = Object.entries({ name, deadlineMs, rest, parties, party, forward }).filter(
-      entry => entry[1] !== undefined,
-    )
-    const properties: MessageProperties = { barrier: Object.fromEntries(given) }
-    const bytes = body === undefined ? new Uint8Array(0) : this.#codec.encode(body as T)
-    if (this.#lane.validating.size > 0) await Promise.allSettled(this.#lane.validating)
-    const { sequence } = await this.#lane.barrier(bytes, properties, force)
-    // Of a party it is the party's own: the barrier gets the last one's.
-    const known = party === undefined ? sequence : undefined
-    return new BatchHandle<B>(
-      this.session,
-      this.name,
-      name ?? `@${sequence}`,
-      this.#codec as unknown as Codec<B>,
-      known,
-    )
+  barrier<B = T>(options: BarrierOptions = {}): Promise<BatchHandle<B>> {
+    const { tracing } = this.session
+    if (tracing === undefined) return this.#barrier<B>(options)
+    const sending = { operation: 'barrier', queue: this.name, barrier: options.name } as const
+    return tracing.publish(sending, carry => this.#barrier<B>(options, carry))
   }
 
   /** A barrier by its name, or `@` and its sequence number; from anywhere, at any time. `B` is the type of its body. */
@@ -248,6 +242,34 @@ export class Queue<T = unknown, Input = T> {
     if (this.#schema === undefined) return undefined
     const checking = this.#outputOf(body)
     return checking instanceof Promise ? checking.then(() => undefined) : undefined
+  }
+
+  #publish(body: Input, options: PublishOptions | UnconfirmedOptions | undefined): Promise<Published | undefined> {
+    const waiter = deferred<Published | undefined>()
+    void this.#add(body, options, waiter)
+    return waiter.promise
+  }
+
+  async #barrier<B>(options: BarrierOptions, carry?: Carry): Promise<BatchHandle<B>> {
+    const { name, body, deadlineMs, deadlineRest: rest, parties, party, forward: queues, force = false } = options
+    const forward = queues?.map(queue => (typeof queue === 'string' ? queue : queue.name))
+    const given = Object.entries({ name, deadlineMs, rest, parties, party, forward }).filter(
+      entry => entry[1] !== undefined,
+    )
+    const own: MessageProperties = { barrier: Object.fromEntries(given) }
+    const properties = carry?.(own) ?? own
+    const bytes = body === undefined ? new Uint8Array(0) : this.#codec.encode(body as T)
+    if (this.#lane.validating.size > 0) await Promise.allSettled(this.#lane.validating)
+    const { sequence } = await this.#lane.barrier(bytes, properties, force)
+    // Of a party it is the party's own: the barrier gets the last one's.
+    const known = party === undefined ? sequence : undefined
+    return new BatchHandle<B>(
+      this.session,
+      this.name,
+      name ?? `@${sequence}`,
+      this.#codec as unknown as Codec<B>,
+      known,
+    )
   }
 
   /** Never throws nor rejects: what is wrong with a body is told to its waiter. */

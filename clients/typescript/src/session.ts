@@ -8,6 +8,7 @@ import type { ConnectOptions } from './options.ts'
 import { Publisher } from './publisher.ts'
 import type { QueueView } from './queue.ts'
 import type { Subscription } from './subscription.ts'
+import type { ClientTracing } from './tracing.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: subscriptions of any body
 type AnySubscription = Subscription<any, any>
@@ -25,6 +26,8 @@ export class Session implements LinkUser {
   /** Default of new subscriptions. */
   readonly prefetch: number
   readonly emit: Emit
+  /** Absent: nobody traces, and nothing is done for it. */
+  readonly tracing: ClientTracing | undefined
   readonly #subscriptions = new Map<number, AnySubscription>()
   /** Those that have settled something in this tick. */
   readonly #settling = new Set<AnySubscription>()
@@ -36,6 +39,7 @@ export class Session implements LinkUser {
     this.settings = settings
     this.prefetch = options.prefetch ?? 100
     this.emit = emit
+    this.tracing = options.tracing?.client({ name: settings.name, url: settings.url })
     this.link = new Link(settings, this)
     this.publisher = new Publisher(this.link, options.window)
   }

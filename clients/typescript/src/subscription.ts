@@ -14,7 +14,7 @@ import {
 } from './delivery.ts'
 import { ConnectionError, refusedError, type SluiceError } from './errors.ts'
 import type { ConsumeOptions } from './options.ts'
-import { encodeOutgoing } from './outgoing.ts'
+import { encodeOutgoing, sendingOf } from './outgoing.ts'
 import type { Session } from './session.ts'
 import { ackResult, Settles } from './settles.ts'
 import { deferred } from './timers.ts'
@@ -213,6 +213,13 @@ export class Subscription<T = unknown, D = Delivery<T>>
 
   /** @internal */
   ackAndPublish(message: Message, outgoing: readonly Outgoing[]): Promise<AckResult> {
+    const { tracing } = this.#session
+    if (tracing === undefined) return this.#ackAndPublish(message, outgoing)
+    const sending = { ...sendingOf(outgoing), acked: message }
+    return tracing.publish(sending, carry => this.#ackAndPublish(message, outgoing.map(carry)))
+  }
+
+  #ackAndPublish(message: Message, outgoing: readonly Outgoing[]): Promise<AckResult> {
     const { promise, resolve, reject } = deferred<AckResult>()
     const publish = encodeOutgoing(outgoing, this.#session.publisher.carriedBytesMax)
     const request = this.#session.link.awaitSettled({

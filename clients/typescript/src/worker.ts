@@ -124,7 +124,10 @@ export class Worker<T = unknown> implements AsyncDisposable {
   async #handle(message: Message<T>): Promise<void> {
     this.#running += 1
     try {
-      const result = await this.#handler(message)
+      const { tracing } = this.#queue.session
+      const result = await (tracing === undefined
+        ? this.#handler(message)
+        : tracing.process(message, () => this.#handler(message)))
       if (!message.isSettled) this.#ack(message, result)
     } catch (error) {
       this.#failed(message, error)

@@ -28,6 +28,7 @@ import {
   ref,
   TEXT,
 } from './schema.ts'
+import { withTrace } from './trace-context.ts'
 import { showBarrier, showBarrierInList, showHoldout, showRecord } from './views.ts'
 
 const STATES = ['gathering', 'waiting', 'released'] as const
@@ -67,6 +68,7 @@ export const BARRIER_ROUTES: readonly Route[] = [
     ],
     body: { '*/*': {} },
     answers: { 201: json(object({ sequence: INTEGER, batch: INTEGER, duplicate: BOOLEAN }, { name: TEXT })) },
+    operation: { name: 'barrier', type: 'send' },
     handle: publish,
   },
   {
@@ -123,7 +125,8 @@ function list({ connection, path, query }: Exchange): Reply {
 
 async function publish(exchange: Exchange): Promise<Reply> {
   const { connection, path, query, request } = exchange
-  const { properties: given, contentType, messageId } = readPropertyHeaders(request)
+  const { properties: own, trace, contentType, messageId } = readPropertyHeaders(request)
+  const given = withTrace(own, trace)
   if (given.barrier !== undefined)
     throw badRequest('the name of the barrier is the parameter name here', { header: 'sluice-barrier' })
   const forward = query.filledTexts('forward', BARRIER_FORWARDS_MAX)

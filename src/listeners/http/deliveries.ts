@@ -29,6 +29,7 @@ import {
   type Schema,
   TEXT,
 } from './schema.ts'
+import { traceOf, withTrace } from './trace-context.ts'
 import { showOrigin, showRecord } from './views.ts'
 
 /** Most deliveries of one pull. */
@@ -45,6 +46,8 @@ const SETTLE_BYTES_MAX = 24 * 1024 * 1024
 /** How a request settles: its path, what its answer counts, and what it says beside the deliveries. */
 interface Settling {
   readonly path: string
+  /** In traces. */
+  readonly operation: string
   readonly summary: string
   readonly count: string
   /** What it may say beside the deliveries. */
@@ -55,10 +58,25 @@ interface Settling {
 const CARRIED: Schema = listOf(ref('CarriedMessage'))
 
 const SETTLINGS: readonly Settling[] = [
-  { path: 'acks', summary: 'Ack: done', count: 'acked', fields: { publish: CARRIED }, read: () => ({ kind: 'ack' }) },
-  { path: 'nacks', summary: 'Nack: failed, comes back', count: 'nacked', fields: { delay: DURATION }, read: readNack },
+  {
+    path: 'acks',
+    operation: 'ack',
+    summary: 'Ack: done',
+    count: 'acked',
+    fields: { publish: CARRIED },
+    read: () => ({ kind: 'ack' }),
+  },
+  {
+    path: 'nacks',
+    operation: 'nack',
+    summary: 'Nack: failed, comes back',
+    count: 'nacked',
+    fields: { delay: DURATION },
+    read: readNack,
+  },
   {
     path: 'releases',
+    operation: 'release',
     summary: 'Release: given back untouched',
     count: 'released',
     fields: {},
@@ -66,6 +84,7 @@ const SETTLINGS: readonly Settling[] = [
   },
   {
     path: 'rejects',
+    operation: 'reject',
     summary: 'Reject: to the dead letters',
     count: 'rejected',
     fields: { reason: TEXT },
@@ -73,6 +92,7 @@ const SETTLINGS: readonly Settling[] = [
   },
   {
     path: 'extensions',
+    operation: 'extend',
     summary: 'Extend the lease',
     count: 'extended',
     fields: { lease: DURATION },
@@ -98,6 +118,7 @@ export const DELIVERY_ROUTES: readonly Route[] = [
     answers: {
       200: json(object({ deliveries: listOf(ref('Delivery')), batch: INTEGER }, { barriers_missed: INTEGER })),
     },
+    operation: { name: 'pull', type: 'receive' },
     handle: pull,
   },
   ...SETTLINGS.map(
@@ -109,6 +130,7 @@ export const DELIVERY_ROUTES: readonly Route[] = [
       right: ['consume'],
       body: json(object({ deliveries: listOf(ref('LeasedDelivery')) }, settling.fields)),
       answers: { 200: json(settled(settling.count)) },
+      operation: { name: settling.operation, type: 'settle' },
       handle: exchange => settle(exchange, settling),
     }),
   ),
@@ -263,10 +285,11 @@ interface Carried {
 }
 
 /** `"publish": [{"queue", "body", …}]`: messages as message-json.ts has them, each with its queue. */
-function readCarried(command: JsonObject, { connection }: Exchange): Carried | undefined {
+function readCarried(command: JsonObject, { connection, request }: Exchange): Carried | undefined {
   const { frameMessagesMax, messageMax } = connection.engine.limits
   const objects = command.objects('publish', frameMessagesMax)
   if (objects === undefined) return undefined
+  const trace = traceOf(request)
   const byQueue = new Map<string, { readonly writer: ByteWriter; readonly indexes: number[] }>()
   let bytes = 0
   for (const [index, object] of objects.entries()) {
@@ -278,7 +301,7 @@ function readCarried(command: JsonObject, { connection }: Exchange): Carried | u
     if (bytes > CARRIED_BYTES_MAX) throw requestTooLarge(CARRIED_BYTES_MAX)
     const group = byQueue.get(queue) ?? { writer: new ByteWriter(Buffer.allocUnsafe), indexes: [] }
     byQueue.set(queue, group)
-    encoding(() => encodeMessage(group.writer, properties, body))
+    encoding(() => encodeMessage(group.writer, withTrace(properties, trace), body))
     group.indexes.push(index)
   }
   if (objects.length === 0) throw badRequest('publish is empty', { field: 'publish' })

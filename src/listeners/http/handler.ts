@@ -17,6 +17,7 @@ import { badRequest, Problem, problemReply } from './problem.ts'
 import { type Place, placesAt, ROUTES, type Route } from './routes.ts'
 import type { Reporting } from './server-routes.ts'
 import type { TokenDesk } from './tokens.ts'
+import { type RequestTracing, tracedEnd, tracedRequest } from './tracing.ts'
 import { Wire } from './wire.ts'
 
 /** Requests that one connection may have open at once. No client pipelines so many; what does is hostile. */
@@ -50,6 +51,8 @@ export interface HandlerOptions extends LoginRules {
   readonly sendBuffers?: SendBuffers
   /** Who knows how the server is. */
   readonly reporting?: Reporting
+  /** Who follows requests; absent: nobody, and nothing is done for it. */
+  readonly tracing?: RequestTracing
   /** How often an event stream shows that it lives; default 15 s. */
   readonly heartbeatMs?: number
   /** Most event streams at once; default 1,000. */
@@ -125,6 +128,8 @@ async function respond(
   const nobody = wire.connection(undefined)
   let exchange: Exchange = { connection: nobody, request, response, path: {}, query: new Parameters('') }
   let reply: Reply
+  let trace: ReturnType<RequestTracing['begin']> | undefined
+  let failure: unknown
   wire.requestsOpen += 1
   nobody.requestsOpen += 1
   try {
@@ -132,6 +137,8 @@ async function respond(
       checkSource(request, options.hosts)
       if (nobody.shared.isClosing) throw Problem.of(SHUTTING_DOWN)
       const { route, path, query } = findRoute(request)
+      const traced = options.tracing && tracedRequest(request, route, path)
+      trace = traced && options.tracing?.begin(traced)
       const principal = route.right === 'none' ? undefined : principalOf(request, wire, options)
       const connection = wire.connection(principal)
       if (connection !== nobody) connection.requestsOpen += 1
@@ -139,12 +146,14 @@ async function respond(
       reply = await route.handle(exchange)
       if (reply.stream !== undefined) checkRoom(connection.shared.streams)
     } catch (error) {
-      if (error instanceof HungUp) return
+      if (error instanceof HungUp) return trace?.end({})
+      failure = error
       if (!(error instanceof Problem)) options.onBug(error)
       reply = problemReply(
         error instanceof Problem ? error : new Problem('internal-error', 'a mistake of the server; it has been noted'),
       )
     }
+    trace?.end(tracedEnd(reply, failure))
     await send(exchange, reply)
   } finally {
     wire.requestsOpen -= 1

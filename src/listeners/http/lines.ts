@@ -8,6 +8,7 @@ import { type Line, LineSplitter } from './line-splitter.ts'
 import { readMessage } from './message-json.ts'
 import { encoding, Problem, type ProblemFacts } from './problem.ts'
 import { publishAll } from './publish.ts'
+import { type TraceHeaders, withTrace } from './trace-context.ts'
 
 /** Records are handed to the engine when there are so many bytes of them, and at the end of each piece of the body. */
 const COMMAND_BYTES = 256 * 1024
@@ -32,6 +33,8 @@ export interface LinesOptions {
   readonly envelope: boolean
   /** Of every line; an envelope's own go first. */
   readonly properties: MessageProperties
+  /** Of every line that has no other. */
+  readonly trace: TraceHeaders | undefined
 }
 
 interface RefusedLine {
@@ -71,7 +74,8 @@ export class LinesPublish {
     const { messageMax } = exchange.connection.engine.limits
     this.#exchange = exchange
     this.#options = options
-    this.#properties = Object.keys(options.properties).length === 0 ? undefined : options.properties
+    const properties = withTrace(options.properties, options.trace)
+    this.#properties = Object.keys(properties).length === 0 ? undefined : properties
     this.#splitter = new LineSplitter(
       options.envelope ? Math.ceil((messageMax * 4) / 3) + ENVELOPE_BYTES_MAX : messageMax,
     )
@@ -154,7 +158,8 @@ export class LinesPublish {
       throw new Problem('invalid-message', 'with dedupe every line needs a message_id', { field: 'message_id' })
     }
     if (body.length > messageMax) throw messageTooLarge(messageMax)
-    return { body, properties: { ...this.#properties, ...properties } }
+    const whole = { ...this.#options.properties, ...properties }
+    return { body, properties: withTrace(whole, this.#options.trace) }
   }
 
   #checkAtomic(): void {

@@ -6,6 +6,7 @@ import { type HeaderProperties, PROPERTY_PARAMETERS, readPropertyHeaders } from 
 import { publishOne, publishUnconfirmed } from './publish.ts'
 import type { Route } from './routes.ts'
 import { BOOLEAN, json, object, oneOf, query, ref } from './schema.ts'
+import { withTrace } from './trace-context.ts'
 
 const NDJSON = 'application/x-ndjson'
 
@@ -28,6 +29,7 @@ export const MESSAGE_ROUTES: readonly Route[] = [
     ],
     body: { '*/*': {}, 'application/x-ndjson': {}, 'application/x-ndjson; profile=envelope': ref('Message') },
     answers: { 201: json({ anyOf: [ref('Published'), ref('PublishedLines')] }), 202: json(object({})) },
+    operation: { name: 'publish', type: 'send' },
     handle: publish,
   },
 ]
@@ -51,7 +53,7 @@ async function publishMessage(exchange: Exchange, given: HeaderProperties): Prom
   if (connection.engine.pressure.on) await connection.admission()
   const body = await readBody(exchange, messageMax, messageTooLarge)
   const properties = {
-    ...given.properties,
+    ...withTrace(given.properties, given.trace),
     ...(contentType === undefined ? {} : { contentType }),
     ...(messageId === undefined ? {} : { messageId }),
   }
@@ -101,6 +103,7 @@ function publishLines(exchange: Exchange, given: HeaderProperties, profile: stri
     dedupe,
     envelope: profile === 'envelope',
     properties: given.properties,
+    trace: given.trace,
   })
   return publishing.run(isPacked ? gunzip(chunks) : chunks)
 }

@@ -5,6 +5,7 @@ import { parseDuration } from '../../engine/units.ts'
 import { present } from './message-json.ts'
 import { badRequest } from './problem.ts'
 import { DURATION, header, NUMBER, type Parameter, TEXT } from './schema.ts'
+import { type TraceHeaders, traceOf } from './trace-context.ts'
 
 const HEADER_PREFIX = 'sluice-header-'
 
@@ -29,6 +30,8 @@ export const PROPERTY_PARAMETERS: readonly Parameter[] = [
   header('Sluice-Barrier', TEXT, 'The message is a barrier, of this name'),
   header('Sluice-Correlation-Id', TEXT, 'Kept with the message'),
   header('Sluice-Reply-To', TEXT, 'Kept with the message'),
+  header('Traceparent', TEXT, 'W3C trace context: a header of the message too, unless it has one'),
+  header('Tracestate', TEXT, 'Kept with it'),
 ]
 
 /** Properties that a request gives in its headers. */
@@ -38,6 +41,8 @@ export interface HeaderProperties {
   readonly contentType?: string
   /** `Idempotency-Key`. */
   readonly messageId?: string
+  /** Where the request comes from, for messages that do not say it themselves. */
+  readonly trace?: TraceHeaders
 }
 
 /**
@@ -50,8 +55,9 @@ export interface HeaderProperties {
 export function readPropertyHeaders(request: IncomingMessage): HeaderProperties {
   const given = givenHeaders(request.rawHeaders)
   const contentType = request.headers['content-type']
+  const trace = traceOf(request)
   // As from most: then the rest would be for nothing.
-  if (given.size === 0) return contentType === undefined ? NONE : { properties: {}, contentType }
+  if (given.size === 0) return present<HeaderProperties>({ properties: {}, contentType, messageId: undefined, trace })
   for (const name of given.keys()) {
     const known =
       name === 'idempotency-key' || name.startsWith(HEADER_PREFIX) || PROPERTY_HEADERS.some(own => own === name)
@@ -72,10 +78,9 @@ export function readPropertyHeaders(request: IncomingMessage): HeaderProperties 
     }),
     contentType,
     messageId: filled(given, 'idempotency-key'),
+    trace,
   })
 }
-
-const NONE: HeaderProperties = { properties: {} }
 
 /** @param raw names and values in turn */
 function givenHeaders(raw: readonly string[]): Map<string, string> {

@@ -14,6 +14,7 @@ import { QUEUE_ROUTES } from './queues.ts'
 import type { Content, Parameter } from './schema.ts'
 import { SERVER_ROUTES } from './server-routes.ts'
 import { TOKEN_ROUTES } from './tokens.ts'
+import type { Operation } from './tracing.ts'
 
 type Right = 'publish' | 'consume' | 'browse' | 'barrier' | 'admin'
 
@@ -33,6 +34,8 @@ export interface Route {
   readonly body?: Content
   /** What its successes hold; everything else is a problem. */
   readonly answers: Readonly<Record<number, Content>>
+  /** What it does with messages, for traces; absent: it is in none. */
+  readonly operation?: Operation
   readonly handle: (exchange: Exchange) => Promise<Reply> | Reply
 }
 
