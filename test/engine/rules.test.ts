@@ -518,6 +518,16 @@ test('B20: what a queue announces is in another one with the release, over a res
   expect([...(second.engine.broker.queue('alerts')?.runs() ?? [])]).toMatchObject([{ group: 'eof' }])
 })
 
+test('B20: who has used the id of an announcement before does not keep it out of a queue with a dedupe window', async () => {
+  const { engine, journal, ann } = await withQueue({ announce: 'alerts' })
+  engine.update('alerts', { dedupe_window: '1h' })
+  const { declaredAt, id } = engine.broker.queue('q') ?? { declaredAt: 0, id: 0 }
+  ann.publish('alerts', [['forged', { messageId: `barrier_${declaredAt.toString(36)}-${id}-1` }]])
+  ann.publish('q', [['', { barrier: { name: 'eof' } }]])
+  journal.commitAll()
+  expect(ann.peer.queue('alerts')).toMatchObject({ ready: 2 })
+})
+
 test('B20: a queue does not announce to itself, and queues_max counts the queue that is named', async () => {
   const { engine } = await withQueue()
   expect(engine.update('q', { announce: 'q' })).toMatchObject({

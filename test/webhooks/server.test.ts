@@ -1,10 +1,12 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
 import { jsonLog } from '../../src/observe/log.ts'
 import { type RunningServer, startServer } from '../../src/server.ts'
+import { startServer as startChild } from '../clients/cli-support.ts'
+import { TestCa } from '../support/certificates.ts'
 import { isSigned, KEY, Receiver, SECRET, until } from './support.ts'
 
 /*
@@ -123,4 +125,19 @@ test('where tokens are asked for the webhook needs none', async () => {
   const authorization = `Bearer ${readFileSync(join(folder, 'data', 'admin.token'), 'utf8').trim()}`
   expect((await fetch(url, { method: 'POST', headers: { authorization } })).status).toBe(201)
   await receiver.gets(1)
+})
+
+test('a receiver with a certificate of an own authority is called with NODE_EXTRA_CA_CERTS', async () => {
+  const ca = new TestCa()
+  const receiver = await Receiver.startTls(ca.issue(), 204)
+  const folder = newFolder()
+  writeFileSync(join(folder, 'ca.pem'), ca.cert)
+  const config = join(folder, 'sluice.toml')
+  writeFileSync(config, `[[webhook]]\nqueue = "alerts"\nurl = "${receiver.url.href}"\nsecret = "${SECRET}"`)
+  vi.stubEnv('NODE_EXTRA_CA_CERTS', join(folder, 'ca.pem'))
+  onTestFinished(() => void vi.unstubAllEnvs())
+  await using server = await startChild({ config })
+  expect((await server.run(['publish', 'alerts', 'hello'])).exitCode).toBe(0)
+  const [request] = await receiver.gets(1)
+  expect([request?.body, isSigned(request!)]).toEqual(['hello', true])
 })

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import { expect, onTestFinished } from 'vitest'
@@ -32,19 +33,34 @@ export class Receiver {
   /** Most requests under way at once. */
   most = 0
 
-  private constructor(port: number) {
-    this.url = new URL(`http://127.0.0.1:${port}/hook?team=7`)
+  private constructor(scheme: string, port: number) {
+    this.url = new URL(`${scheme}://127.0.0.1:${port}/hook?team=7`)
   }
 
-  static async start(...replies: (Reply | number)[]): Promise<Receiver> {
-    const server = createServer()
+  static start(...replies: (Reply | number)[]): Promise<Receiver> {
+    return Receiver.#start(replies)
+  }
+
+  /** By https. @param pems certificate and key */
+  static startTls(
+    pems: { readonly cert: string; readonly key: string },
+    ...replies: (Reply | number)[]
+  ): Promise<Receiver> {
+    return Receiver.#start(replies, pems)
+  }
+
+  static async #start(
+    replies: (Reply | number)[],
+    pems?: { readonly cert: string; readonly key: string },
+  ): Promise<Receiver> {
+    const server = pems === undefined ? createServer() : createTlsServer({ cert: pems.cert, key: pems.key })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
     onTestFinished(() => {
       server.closeAllConnections()
       server.close()
     })
-    const receiver = new Receiver((server.address() as AddressInfo).port)
+    const receiver = new Receiver(pems === undefined ? 'http' : 'https', (server.address() as AddressInfo).port)
     let underWay = 0
     server.on('request', async (request, response) => {
       underWay += 1

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import { drain } from '../../src/engine/drain.ts'
 import { memoryJournal } from '../../src/journal/memory.ts'
+import { TestCa } from '../support/certificates.ts'
 import { hooked, isSigned, Receiver, until } from './support.ts'
 
 /*
@@ -338,4 +340,46 @@ test('an at-most-once queue is posted once, whatever becomes of it', async () =>
   clock.advance(3_600_000)
   expect(left()).toBe(0)
   await receiver.gets(2)
+})
+
+test('a request outlasts the lease of the queue: nobody is called twice at once because he is slow', async () => {
+  const waiting: (() => void)[] = []
+  const receiver = await Receiver.start(response => waiting.push(() => response.end()))
+  const { ann, clock, left } = await hooked(receiver.url, { lease: '1s' })
+  ann.publish('q', ['a'])
+  await until(() => waiting.length === 1)
+  clock.advance(9_999)
+  waiting[0]?.()
+  await until(() => left() === 0)
+  await receiver.gets(1)
+})
+
+test('a stop waits for the requests under way', async () => {
+  const waiting: (() => void)[] = []
+  const receiver = await Receiver.start(response => waiting.push(() => response.end()))
+  const { ann, engine, clock, left } = await hooked(receiver.url)
+  ann.publish('q', ['a'])
+  await until(() => waiting.length === 1)
+  let isDrained = false
+  const drained = drain(engine, 9_000).then(leases => {
+    isDrained = true
+    return leases
+  })
+  waiting[0]?.()
+  await until(() => {
+    clock.advance(10)
+    return isDrained
+  })
+  expect([await drained, left()]).toEqual([0, 0])
+})
+
+test('by https the receiver must show who he is', async () => {
+  const receiver = await Receiver.startTls(new TestCa().issue(), 200)
+  const { ann, failures } = await hooked(receiver.url)
+  ann.publish('q', ['a'])
+  await until(() => failures.length === 1)
+  expect(failures).toEqual([
+    { queue: 'q', reason: 'unreachable', attempt: 1, error: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' },
+  ])
+  expect(receiver.received).toEqual([])
 })
