@@ -68,7 +68,10 @@ function someToml(random: Random): string {
     Array.from({ length: random.below(most + 1) }, () => pair(keys)).join('')
   const queue = (): string => `[[queue]]\nname = "q${random.below(3)}"\n${pairs(3, [...QUEUE_OPTIONS, 'leese', 'a.b'])}`
   const webhook = (): string =>
-    `[[webhook]]\n${pairs(4, Object.values(WEBHOOK_SETTINGS).map(({ key }) => key))}queue = "q${random.below(2)}"\n`
+    `[[webhook]]\n${pairs(
+      4,
+      Object.values(WEBHOOK_SETTINGS).map(({ key }) => key),
+    )}queue = "q${random.below(2)}"\n`
   return (
     pairs(3, KEYS) +
     Array.from({ length: random.below(3) }, queue).join('') +

@@ -51,7 +51,7 @@ test('B20: a batch with its barrier: the receiver gets one record, signed, and w
   for (const body of ['{"store":1}', '{"store":2}']) await call('POST', 'nightly/messages', body)
   await call('POST', 'nightly/barriers?name=eof', '{"is_eof":1}')
   await call('POST', 'nightly/deliveries?max=10&ack=auto')
-  const shown = await (await call('GET', 'nightly/barriers/eof?wait=10s')).json()
+  const shown = (await (await call('GET', 'nightly/barriers/eof?wait=10s')).json()) as object
   const [request] = await receiver.gets(1)
   expect(isSigned(request!, KEY)).toBe(true)
   expect(request?.headers).toMatchObject({
@@ -66,8 +66,8 @@ test('B20: a batch with its barrier: the receiver gets one record, signed, and w
     expect(receiver.received).toHaveLength(1)
   expect(await metrics()).toContain('sluice_webhook_failed_total{queue="alerts",reason="rejected"} 0\n')
   expect(log.join('')).not.toContain('webhook-failed')
-  const connections = await (await fetch(`${server.url}/v1/connections`)).json()
-  expect(connections.connections).toContainEqual(
+  const { connections } = (await (await fetch(`${server.url}/v1/connections`)).json()) as { connections: object[] }
+  expect(connections).toContainEqual(
     expect.objectContaining({ protocol: 'webhook', name: `webhook to ${receiver.url.origin}`, principal: 'webhook' }),
   )
 })
