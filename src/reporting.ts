@@ -4,7 +4,7 @@ import { COMMIT_BUCKETS_MS, type CommitFigures } from './journal/commit-figures.
 import type { Journal } from './journal/journal.ts'
 import { bytesIn, spaceOf } from './observe/folder.ts'
 import { LoopDelay } from './observe/loop-delay.ts'
-import { METRICS_TYPE, metricsText } from './observe/metrics.ts'
+import { METRICS_TYPE, metricsText, type Snapshot } from './observe/metrics.ts'
 
 /** A file may go while it is looked at; then the figure is missing this once. */
 const UNKNOWN = 0
@@ -18,6 +18,8 @@ interface Parts {
   readonly folder: string | undefined
   /** Most queues that the metrics name. */
   readonly queuesMax: number
+  /** Requests of webhooks, by their queue. */
+  readonly webhooks: () => Snapshot['webhooks']
   /** Limits in force beside the engine's, by the names of their settings. */
   readonly limits: Readonly<Record<string, number>>
 }
@@ -36,7 +38,7 @@ export class Reporting {
 
   /** @param streams event streams open */
   async metrics(streams: number): Promise<string> {
-    const { engine, journal, commits, version, queuesMax } = this.#parts
+    const { engine, journal, commits, version, queuesMax, webhooks } = this.#parts
     const { rss, heapUsed, external } = process.memoryUsage()
     const { user, system } = process.cpuUsage()
     return metricsText({
@@ -44,6 +46,7 @@ export class Reporting {
       version,
       startedAt: this.#startedAt,
       streams,
+      webhooks: webhooks(),
       isPublishingStopped: engine.pressure.on,
       bodiesBytes: journal.memoryBytes,
       commits: {

@@ -9,6 +9,8 @@ import { TokenDesk } from './access/token-desk.ts'
 import type { ServerConfig } from './config/config.ts'
 import { checkExposure } from './config/exposure.ts'
 import { applyQueues } from './config/queues.ts'
+import { provideQueues } from './config/webhooks.ts'
+import { placeOf } from './engine/announcement.ts'
 import { type Clock, realClock, virtualClock } from './engine/clock.ts'
 import { drain } from './engine/drain.ts'
 import { Engine } from './engine/engine.ts'
@@ -31,6 +33,7 @@ import { sparingly } from './observe/sparing.ts'
 import { Reporting } from './reporting.ts'
 import { startTracing, traceBatch } from './tracing.ts'
 import { Backups } from './upkeep/backup.ts'
+import { Webhooks } from './webhooks/webhooks.ts'
 
 export type { ServerConfig } from './config/config.ts'
 
@@ -116,7 +119,9 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     applyQueues(engine, config.queues, ({ queue, changed, place }) =>
       log.info('queue-updated', { queue, changed: JSON.stringify(changed), place }),
     )
+    provideQueues(engine, config.webhooks)
     const version = packageVersion()
+    const webhooks = webhooksOf(config, { engine, clock, log, version })
     const sendBuffers = new SendBuffers(sendBuffersMaxOf(config))
     const rate = config.publishRate
     reporting = new Reporting({
@@ -127,6 +132,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
       folder: config.memory ? undefined : config.data,
       queuesMax: config.metricsQueuesMax,
       limits: limitsOf(config),
+      webhooks: () => webhooks.counts,
     })
     const http = createHttpServer(engine, {
       version,
@@ -171,6 +177,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     })
     certificates?.watch()
     const url = await http.listen(config.listen)
+    webhooks.start()
     log.info('ready', { url, data: config.memory ? undefined : config.data, start: engine.start })
     return {
       url,
@@ -186,6 +193,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
         reporting?.stop()
         access?.close()
         certificates?.stop()
+        webhooks.close()
         await Promise.all([native.close(), http.close()])
         await engine.close()
         await tracing?.flush()
@@ -241,6 +249,23 @@ function certificatesOf(config: ServerConfig, log: Log): Certificates | undefine
     ...(clientCrl === undefined ? {} : { clientCrl }),
   }
   return new Certificates(files, (level, event, facts) => log[level](event, facts))
+}
+
+function webhooksOf(
+  { webhooks = [] }: ServerConfig,
+  { engine, clock, log, version }: { engine: Engine; clock: Clock; log: Log; version: string },
+): Webhooks {
+  return new Webhooks(webhooks, {
+    engine,
+    clock,
+    wallClock: Date.now,
+    userAgent: `sluice/${version}`,
+    placeOf(name, sequence) {
+      const queue = engine.broker.queue(name)
+      return queue && placeOf(queue, sequence)
+    },
+    onFailed: sparingly((failure, untold) => log.warn('webhook-failed', { ...failure, ...(untold > 0 && { untold }) })),
+  })
 }
 
 function entranceOf({ connectionsMax, connectionsPerAddress }: ServerConfig, { isLoopback }: Parts): Entrance {

@@ -53,6 +53,8 @@ export interface ServerConfig {
   readonly tracing: 'auto' | 'on' | 'off'
   /** In the order of the file. */
   readonly queues: readonly QueueConfig[]
+  /** In the order of the file, one a queue; absent: none. */
+  readonly webhooks?: readonly WebhookConfig[]
 }
 
 export interface Address {
@@ -68,6 +70,22 @@ export interface QueueConfig {
   /** Where the table and each of its options stand, as `sluice.toml:7:1`. */
   readonly place: string
   readonly places: Readonly<Record<string, string>>
+}
+
+/** A `[[webhook]]` table: the messages of a queue are posted to a URL. */
+export interface WebhookConfig {
+  readonly queue: string
+  readonly url: URL
+  /** Keys of the signatures, the newest first: 1 to 4. */
+  readonly secrets: readonly Uint8Array[]
+  /** Where they were read from; absent: they are in the configuration. */
+  readonly secretFile?: string
+  /** Most requests at once. */
+  readonly concurrency: number
+  /** How long a request may take. */
+  readonly timeoutMs: number
+  /** Where the table stands. */
+  readonly place: string
 }
 
 /** The configuration cannot be used. One line for each thing that is wrong. */

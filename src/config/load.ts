@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { parse, TomlError } from 'smol-toml'
-import { ConfigError, type QueueConfig, type ServerConfig } from './config.ts'
+import { ConfigError, type QueueConfig, type ServerConfig, type WebhookConfig } from './config.ts'
 import { contradictions } from './contradictions.ts'
 import { nearest } from './nearest.ts'
 import { findPlaces, type Place } from './places.ts'
-import { QUEUE_OPTIONS, SETTINGS, type Setting } from './settings.ts'
+import { QUEUE_OPTIONS, SETTINGS, type Setting, WEBHOOK_SETTINGS } from './settings.ts'
+import { readWebhook } from './webhooks.ts'
 
 export interface ConfigSources {
   /** File to read; absent: none. */
@@ -54,8 +55,12 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     problems.push(origin === file?.origin(key) ? `${origin}: ${key}: ${why}` : `${origin}: ${why}`)
   }
   const queues = file?.queues(problems) ?? []
+  const webhooks = file?.webhooks(problems) ?? []
   if (problems.length > 0) throw new ConfigError(problems)
-  return { config: { ...settings, queues } as unknown as ServerConfig, origins }
+  return {
+    config: { ...settings, queues, ...(webhooks.length > 0 && { webhooks }) } as unknown as ServerConfig,
+    origins,
+  }
 }
 
 function find(setting: Setting<unknown>, sources: ConfigSources, file: ConfigFile | undefined): Given | undefined {
@@ -114,7 +119,7 @@ class ConfigFile {
   }
 
   unknownKeys(): string[] {
-    const known = [...Object.values(SETTINGS).map(setting => setting.key), 'queue']
+    const known = [...Object.values(SETTINGS).map(setting => setting.key), 'queue', 'webhook']
     return Object.keys(this.#root)
       .filter(key => !known.includes(key))
       .map(key => `${this.#place(key)}: unknown setting ${unknown(key, known)}`)
@@ -154,6 +159,32 @@ class ConfigFile {
         : `${this.#place(`${path}.name`, path)}: name: must be a text`,
     )
     return { name: '', options, place, places }
+  }
+
+  /** Adds what is wrong with the webhook tables to `problems`. */
+  webhooks(problems: string[]): readonly WebhookConfig[] {
+    const tables = this.#root['webhook'] ?? []
+    if (!Array.isArray(tables) || !tables.every(isTable)) {
+      problems.push(`${this.#place('webhook')}: a webhook is a table of its own, headed [[webhook]]`)
+      return []
+    }
+    const known = Object.values(WEBHOOK_SETTINGS).map(({ key }) => key)
+    const first = new Map<string, string>()
+    return tables.flatMap((table, index) => {
+      const path = `webhook.${index}`
+      const place = (key?: string) =>
+        key === undefined ? this.#place(path, 'webhook') : this.#place(`${path}.${key}`, path, 'webhook')
+      for (const key of Object.keys(table).filter(key => !known.includes(key)))
+        problems.push(`${place(key)}: unknown setting ${unknown(key, known)}`)
+      const webhook = readWebhook(table, place, problems)
+      if (webhook === undefined) return []
+      // Two would share the messages between them, and nobody means that who writes it down.
+      const earlier = first.get(webhook.queue)
+      if (earlier !== undefined)
+        problems.push(`${webhook.place}: queue "${webhook.queue}" has its webhook at ${earlier} already`)
+      first.set(webhook.queue, webhook.place)
+      return [webhook]
+    })
   }
 
   /** Of the first path that has one: what is inside of an inline table stands where that table does. */

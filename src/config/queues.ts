@@ -58,8 +58,8 @@ function namedFirst(queues: readonly QueueConfig[]): readonly QueueConfig[] {
   return [...ordered]
 }
 
-function namesIn({ dead_letter, forward_barrier }: QueueOptionsInput): readonly string[] {
-  return [dead_letter, forward_barrier].flat().filter(name => typeof name === 'string')
+function namesIn({ dead_letter, forward_barrier, announce }: QueueOptionsInput): readonly string[] {
+  return [dead_letter, forward_barrier, announce].flat().filter(name => typeof name === 'string')
 }
 
 function differsOf({ facts }: Refusal): readonly string[] {

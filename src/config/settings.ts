@@ -13,9 +13,9 @@ export interface Setting<T> {
   readonly fallback?: T
 }
 
-export type Settings = Omit<ServerConfig, 'queues'>
+export type Settings = Omit<ServerConfig, 'queues' | 'webhooks'>
 
-/** All settings of a server but its queues. */
+/** All settings of a server but its queues and webhooks. */
 export const SETTINGS: { readonly [K in keyof Settings]-?: Setting<NonNullable<Settings[K]>> } = {
   data: { key: 'data', parse: text, fallback: './sluice-data' },
   memory: { key: 'memory', parse: boolean, fromText: booleanText, fallback: false },
@@ -50,6 +50,23 @@ export const SETTINGS: { readonly [K in keyof Settings]-?: Setting<NonNullable<S
   tracing: { key: 'tracing', parse: oneOf('auto', 'on', 'off'), fallback: 'auto' },
 }
 
+/** What a `[[webhook]]` table may hold. There is no variable or flag for any of it. */
+export const WEBHOOK_SETTINGS: {
+  readonly queue: Setting<string>
+  readonly url: Setting<URL>
+  readonly secret: Setting<Uint8Array>
+  readonly secretFile: Setting<string>
+  readonly concurrency: Setting<number>
+  readonly timeoutMs: Setting<number>
+} = {
+  queue: { key: 'queue', parse: text },
+  url: { key: 'url', parse: webhookUrl },
+  secret: { key: 'secret', parse: signingSecret },
+  secretFile: { key: 'secret_file', parse: text },
+  concurrency: { key: 'concurrency', parse: countUpTo(100), fallback: 4 },
+  timeoutMs: { key: 'timeout', parse: durationIn('1s', '5m'), fallback: 10_000 },
+}
+
 /** Options of a queue, as the specification names them, beside `name`. */
 export const QUEUE_OPTIONS: readonly string[] = [
   'semantics',
@@ -59,6 +76,7 @@ export const QUEUE_OPTIONS: readonly string[] = [
   'on_dead',
   'deadline_rest',
   'forward_barrier',
+  'announce',
   'filter',
   'priority',
   'group',
@@ -121,6 +139,34 @@ function count(value: unknown): number | Misread {
   return Number.isSafeInteger(value) && (value as number) > 0
     ? (value as number)
     : { problem: 'must be a number from 1' }
+}
+
+function countUpTo(most: number): (value: unknown) => number | Misread {
+  return value => {
+    const given = count(value)
+    return typeof given === 'number' && given <= most ? given : { problem: `must be a number from 1 to ${most}` }
+  }
+}
+
+/** Often a secret itself, so an error does not repeat it. */
+function webhookUrl(value: unknown): URL | Misread {
+  if (typeof value !== 'string' || !URL.canParse(value))
+    return { problem: 'must be a URL, such as https://hooks.example/sluice' }
+  const url = new URL(value)
+  if (url.protocol !== 'https:' && url.protocol !== 'http:') return { problem: 'must begin with https:// or http://' }
+  if (url.username !== '' || url.password !== '')
+    return { problem: 'must have no user and password: whoever is called is sure of us by the signature' }
+  return url.hash === '' ? url : { problem: 'must have no fragment (#): it would not be sent' }
+}
+
+/** Base64 behind `whsec_`, as Standard Webhooks 1.0.0 writes keys: 24 to 64 bytes. An error does not repeat it. */
+export function signingSecret(value: unknown): Uint8Array | Misread {
+  const misread = {
+    problem: 'must be whsec_ and 24 to 64 bytes in base64, as of: echo whsec_$(openssl rand -base64 32)',
+  }
+  if (typeof value !== 'string' || !/^whsec_[A-Za-z0-9+/]+={0,2}$/.test(value)) return misread
+  const key = Buffer.from(value.slice('whsec_'.length), 'base64')
+  return key.length >= 24 && key.length <= 64 ? key : misread
 }
 
 /** `127.0.0.1:7420`, `[::1]:7420`, `localhost:0`. */

@@ -1,5 +1,5 @@
 import { formatDuration, formatSize } from '../engine/units.ts'
-import type { Address } from './config.ts'
+import type { Address, WebhookConfig } from './config.ts'
 import type { LoadedConfig } from './load.ts'
 import { SETTINGS, type Setting } from './settings.ts'
 
@@ -22,7 +22,7 @@ export function shownSettings({ config, origins }: LoadedConfig): readonly Shown
   }))
 }
 
-/** A file that says the same; each line tells where its value came from. */
+/** A file that says the same, but for secrets; each line tells where its value came from. */
 export function shownAsToml(loaded: LoadedConfig): string {
   const lines = shownSettings(loaded).map(({ key, value, origin }) => ({
     text: value === null ? `# ${key} is not set` : `${key} = ${toml(value)}`,
@@ -34,7 +34,22 @@ export function shownAsToml(loaded: LoadedConfig): string {
     const own = Object.entries(options).map(([option, value]) => `${option} = ${toml(value)}  # ${places[option]}`)
     return ['', '[[queue]]', `name = ${toml(name)}  # ${place}`, ...own].join('\n')
   })
-  return `${[...settings, ...queues].join('\n')}\n`
+  const webhooks = (loaded.config.webhooks ?? []).map(webhookAsToml)
+  return `${[...settings, ...queues, ...webhooks].join('\n')}\n`
+}
+
+/** Not the path of the URL either: with many receivers it is the secret. */
+function webhookAsToml({ queue, url, secretFile, concurrency, timeoutMs, place }: WebhookConfig): string {
+  const path = url.pathname === '/' && url.search === '' ? '' : '/…'
+  return [
+    '',
+    '[[webhook]]',
+    `queue = ${toml(queue)}  # ${place}`,
+    `url = ${toml(`${url.origin}${path}`)}`,
+    secretFile === undefined ? 'secret = "…"' : `secret_file = ${toml(secretFile)}`,
+    `concurrency = ${concurrency}`,
+    `timeout = ${toml(formatDuration(timeoutMs))}`,
+  ].join('\n')
 }
 
 function shown(name: string, value: unknown): ShownSetting['value'] {

@@ -1,3 +1,4 @@
+import { Announcing } from './announcing.ts'
 import { type AtomicTerms, firstRefusal, publishAtomic } from './atomic.ts'
 import type { WaitingBarrier } from './barriers.ts'
 import type { Batch } from './batch.ts'
@@ -40,11 +41,13 @@ export class Broker implements QueueHost {
   readonly #numbers = new Numbers()
   readonly #deadLetters: DeadLetters
   readonly #forwarding: Forwarding
+  readonly #announcing: Announcing
   readonly #restoring = new Map<Queue, Restoring>()
 
   constructor(lookup: Partial<Lookup> = {}) {
     this.#deadLetters = new DeadLetters(this, lookup.publishedAt ?? (() => undefined))
     this.#forwarding = new Forwarding(this, lookup.forwarded ?? (bytes => bytes))
+    this.#announcing = new Announcing(this, lookup.announcement ?? (() => NO_ANNOUNCEMENT))
   }
 
   // ── queues ─────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -81,9 +84,10 @@ export class Broker implements QueueHost {
   }
 
   /** A queue that another one names is there from the start, so that it can be consumed (A7). */
-  #declareNamed(turn: Turn, now: Timestamp, { deadLetter, forwardBarrier }: QueueOptions): void {
+  #declareNamed(turn: Turn, now: Timestamp, { deadLetter, forwardBarrier, announce }: QueueOptions): void {
     if (deadLetter !== undefined && deadLetter !== 'drop') this.#deadLetters.queueNamed(turn, now, deadLetter)
-    for (const name of forwardBarrier) if (!this.#byName.has(name)) this.declare(turn, now, name, DEFAULT_OPTIONS, true)
+    for (const name of announce === undefined ? forwardBarrier : [...forwardBarrier, announce])
+      if (!this.#byName.has(name)) this.declare(turn, now, name, DEFAULT_OPTIONS, true)
   }
 
   #keepQueue(turn: Turn, { id, name, options, isPaused, declaredAt, suspectBelow, isImplicit }: Queue): void {
@@ -109,12 +113,15 @@ export class Broker implements QueueHost {
   delete(turn: Turn, now: Timestamp, queue: Queue): Refusal | undefined {
     const user = [...this.#byName.values()].find(
       ({ name, options }) =>
-        name !== queue.name && (options.deadLetter === queue.name || options.forwardBarrier.includes(queue.name)),
+        name !== queue.name &&
+        (options.deadLetter === queue.name ||
+          options.announce === queue.name ||
+          options.forwardBarrier.includes(queue.name)),
     )
     if (user !== undefined) {
       return refuse(
         'queue-in-use',
-        `queue "${user.name}" names "${queue.name}" as its dead_letter or forward_barrier`,
+        `queue "${user.name}" names "${queue.name}" as its dead_letter, forward_barrier or announce`,
         { queue: user.name },
       )
     }
@@ -322,8 +329,9 @@ export class Broker implements QueueHost {
     return this.#deadLetters.of(queue, batch)
   }
 
-  forward(turn: Turn, now: Timestamp, queue: Queue, barrier: WaitingBarrier, record: BarrierRecord): void {
+  released(turn: Turn, now: Timestamp, queue: Queue, barrier: WaitingBarrier, record: BarrierRecord): void {
     this.#forwarding.released(turn, now, queue, barrier, record)
+    this.#announcing.released(turn, now, queue, record)
   }
 
   // ── time ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -449,6 +457,9 @@ export class Broker implements QueueHost {
     else this.#deadlines.put(queue)
   }
 }
+
+/** A record without properties and body, where nobody writes one. */
+const NO_ANNOUNCEMENT = { bytes: new Uint8Array(4), run: { count: 1, bodyBytes: 0 } }
 
 function byId(a: Queue, b: Queue): number {
   return a.id - b.id

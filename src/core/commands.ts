@@ -1,6 +1,6 @@
-import type { BatchSummary, QueueId, Sequence, Timestamp } from './facts.ts'
+import type { BarrierRecord, BatchSummary, QueueId, Sequence, Timestamp } from './facts.ts'
 import type { Numbering } from './numbering.ts'
-import type { Publish, PublishAnswer } from './publishing.ts'
+import type { IncomingRun, Publish, PublishAnswer } from './publishing.ts'
 import type { Queue } from './queue.ts'
 import type { Refusal } from './refusals.ts'
 import type { SettleResult } from './settling.ts'
@@ -32,4 +32,10 @@ export interface Lookup {
   readonly publishedAt: (queue: QueueId, sequence: Sequence) => Timestamp | undefined
   /** The record of a barrier as it goes on: with its name, and what is known of the batches it has closed. */
   readonly forwarded: (bytes: Uint8Array, batches: readonly BatchSummary[]) => Uint8Array
+  /** The one message that tells the queue `to` of a barrier that `from` has released, as a message record. */
+  readonly announcement: (
+    from: Queue,
+    record: BarrierRecord,
+    to: Queue,
+  ) => { readonly bytes: Uint8Array; readonly run: IncomingRun }
 }

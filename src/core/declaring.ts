@@ -21,6 +21,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   on_dead: { key: 'onDead', read: oneOf('count', 'hold', 'fail') },
   deadline_rest: { key: 'deadlineRest', read: oneOf('carry', 'dead-letter', 'drop') },
   forward_barrier: { key: 'forwardBarrier', read: names },
+  announce: { key: 'announce', read: orNone(name) },
   filter: { key: 'filter', read: orNone(text) },
   priority: { key: 'priority', read: orNone(text) },
   group: { key: 'group', read: orNone(text) },
@@ -80,6 +81,9 @@ export function contradictionIn(name: string, options: QueueOptions): Refusal | 
     if (options.retryDelay.baseMs > 0) return no('retry_delay', why)
   }
   if (options.deadLetter === name) return no('dead_letter', `${name} → ${name} goes round in a circle`)
+  if (options.announce === name) {
+    return no('announce', `"${name}" would tell itself of its barriers, among the messages that they close`)
+  }
   if (options.deadLetter === 'drop' && options.onDead === 'hold') {
     return no(
       'on_dead',

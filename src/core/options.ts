@@ -8,6 +8,8 @@ export interface QueueOptions {
   readonly onDead: 'count' | 'hold' | 'fail'
   readonly deadlineRest: 'carry' | 'dead-letter' | 'drop'
   readonly forwardBarrier: readonly string[]
+  /** Queue into which a message is published for each released barrier. */
+  readonly announce?: string
   readonly filter?: string
   /** Expression, or `property`. */
   readonly priority?: string

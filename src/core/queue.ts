@@ -48,8 +48,8 @@ export interface QueueHost {
   deadLetterGone(run: Run): void
   /** Dead letters that came from this batch and that nobody has dealt with. */
   deadLettersOf(queue: Queue, batch: Batch): Iterable<DeadLetterPlace>
-  /** A released barrier goes on to the queues it names. */
-  forward(turn: Turn, now: Timestamp, queue: Queue, barrier: WaitingBarrier, record: BarrierRecord): void
+  /** A released barrier goes on to the queues it names, and is told of where its queue says. */
+  released(turn: Turn, now: Timestamp, queue: Queue, barrier: WaitingBarrier, record: BarrierRecord): void
 }
 
 /** One queue: what comes in, who gets it, how it ends. Every method leaves it with nothing left to do. */
@@ -107,7 +107,7 @@ export class Queue implements HeapItem {
     this.declaredAt = terms.declaredAt
     this.#host = terms.host
     this.releases = new Releases(this, (turn, now, barrier, record) =>
-      terms.host.forward(turn, now, this, barrier, record),
+      terms.host.released(turn, now, this, barrier, record),
     )
     this.batches = [this.newBatch(0)]
     this.consumers = new Consumers(terms.options)

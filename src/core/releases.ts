@@ -8,15 +8,15 @@ import type { Turn } from './turn.ts'
 /** How barriers open: when, in which order, and who hears of it. */
 export class Releases {
   readonly #queue: Queue
-  /** Sends a released barrier on to the queues it names (B15). */
-  readonly #forward: (turn: Turn, now: Timestamp, barrier: WaitingBarrier, record: BarrierRecord) => void
+  /** Sends a released barrier on to other queues (B15), and tells them of it (B20). */
+  readonly #released: (turn: Turn, now: Timestamp, barrier: WaitingBarrier, record: BarrierRecord) => void
 
   constructor(
     queue: Queue,
-    forward: (turn: Turn, now: Timestamp, barrier: WaitingBarrier, record: BarrierRecord) => void,
+    released: (turn: Turn, now: Timestamp, barrier: WaitingBarrier, record: BarrierRecord) => void,
   ) {
     this.#queue = queue
-    this.#forward = forward
+    this.#released = released
   }
 
   /** Releases what is due, one after another. */
@@ -40,7 +40,7 @@ export class Releases {
         turn.perform({ kind: 'barrier', rests: turn.number, subscription, record, replayed: false })
       }
       turn.perform({ kind: 'released', rests: turn.number, queue: queue.id, record })
-      this.#forward(turn, now, barrier, record)
+      this.#released(turn, now, barrier, record)
     }
   }
 

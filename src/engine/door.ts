@@ -383,7 +383,7 @@ export class Door implements Peer {
     const { queue, option } = refusal.facts ?? {}
     if (entitlement === undefined || entitlement.principal.isAdmin) return refusal
     if (refusal.code === 'queue-in-use' && typeof queue === 'string' && !entitlement.knows(queue)) {
-      return { code: refusal.code, detail: 'another queue names it as its dead_letter or forward_barrier' }
+      return { code: refusal.code, detail: 'another queue names it as its dead_letter, forward_barrier or announce' }
     }
     if (refusal.code === 'invalid-options' && refusal.detail.includes(' → '))
       return { ...refusal, detail: `${option}: goes round in a circle` }

@@ -9,7 +9,9 @@ import { viewQueue } from '../core/snapshot.ts'
 import { type Effect, Turn } from '../core/turn.ts'
 import type { Journal, JournalFailure } from '../journal/journal.ts'
 import { Alarm } from './alarm.ts'
+import { announcementOf } from './announcement.ts'
 import { Bodies } from './bodies.ts'
+import { circleIn } from './circles.ts'
 import type { Clock } from './clock.ts'
 import { Door } from './door.ts'
 import { type ContentFilter, NOBODY } from './entitlement.ts'
@@ -121,6 +123,7 @@ export class Engine implements EngineDoor {
     this.broker = new Broker({
       publishedAt: (queue, sequence) => this.bodies.publishedAt(queue, sequence),
       forwarded: forwardedRecord,
+      announcement: (from, record, to) => announcementOf(from, record, to, this.expressions(to)),
     })
     this.#journal = options.journal
     this.#autoCreate = options.autoCreate
@@ -343,6 +346,16 @@ export class Engine implements EngineDoor {
     return this.run((turn, now) => this.broker.declare(turn, now, name, DEFAULT_OPTIONS))
   }
 
+  /** A queue that the configuration names is there from the start; whoever declares it may still say how it is to be. */
+  provide(name: string): Refusal | undefined {
+    const problem = badName(name)
+    if (problem !== undefined) return refuse('invalid-request', problem)
+    if (this.broker.queue(name) !== undefined) return undefined
+    const tooMany = this.#tooMany(name, DEFAULT_OPTIONS)
+    if (tooMany === undefined) this.run((turn, now) => this.broker.declare(turn, now, name, DEFAULT_OPTIONS, true))
+    return tooMany
+  }
+
   /** Whether those of the names that are no queues yet may become some (`queues_max`). */
   hasRoomFor(names: readonly string[]): boolean {
     const missing = new Set(names.filter(name => this.broker.queue(name) === undefined))
@@ -350,8 +363,9 @@ export class Engine implements EngineDoor {
   }
 
   /** A queue that another one names is declared with it. */
-  #tooMany(name: string, { deadLetter, forwardBarrier }: QueueOptions): Refusal | undefined {
-    const named = deadLetter === undefined || deadLetter === 'drop' ? forwardBarrier : [deadLetter, ...forwardBarrier]
+  #tooMany(name: string, { deadLetter, forwardBarrier, announce }: QueueOptions): Refusal | undefined {
+    const single = [deadLetter === 'drop' ? undefined : deadLetter, announce].filter(other => other !== undefined)
+    const named = [...single, ...forwardBarrier]
     if (this.hasRoomFor([name, ...named])) return undefined
     const detail = `there are ${this.broker.queueCount} queues, and queues_max is ${this.#queuesMax}`
     return refuse('too-many-queues', detail, { limit: 'queues_max', queues_max: this.#queuesMax })
@@ -424,19 +438,7 @@ export class Engine implements EngineDoor {
     if (contradiction !== undefined) return contradiction
     const expressions = compileOptions(options)
     if (isRefusal(expressions)) return expressions
-    const deadLetters = circle(name, next =>
-      next === name ? [options.deadLetter] : [this.broker.queue(next)?.options.deadLetter],
-    )
-    if (deadLetters !== undefined)
-      return refuse('invalid-options', `dead_letter: ${deadLetters} goes round in a circle`, { option: 'dead_letter' })
-    const forwards = circle(name, next =>
-      next === name ? options.forwardBarrier : (this.broker.queue(next)?.options.forwardBarrier ?? []),
-    )
-    if (forwards !== undefined)
-      return refuse('invalid-options', `forward_barrier: ${forwards} goes round in a circle`, {
-        option: 'forward_barrier',
-      })
-    return undefined
+    return circleIn(this.broker, name, options)
   }
 
   // ── trying out filters ─────────────────────────────────────────────────────────────────────────────────────────
@@ -478,21 +480,4 @@ function producerOf({ name }: Principal, producer: string): string {
 
 function isJournalFailure(error: unknown): error is JournalFailure {
   return error instanceof Error && error.name === 'JournalFailure'
-}
-
-/** The way from a queue back to itself, as text. */
-function circle(name: string, nextOf: (name: string) => readonly (string | undefined)[]): string | undefined {
-  const seen = new Set<string>()
-  const walk = (at: string, path: readonly string[]): string | undefined => {
-    for (const next of nextOf(at)) {
-      if (next === undefined || next === 'drop') continue
-      if (next === name) return [...path, next].join(' → ')
-      if (seen.has(next)) continue
-      seen.add(next)
-      const found = walk(next, [...path, next])
-      if (found !== undefined) return found
-    }
-    return undefined
-  }
-  return walk(name, [name])
 }

@@ -118,16 +118,20 @@ export class Entitlement {
   }
 
   /**
-   * What options of a queue would do to others: dead letters are published there, barriers are barriers there. A queue's
-   * own `NAME.dead` belongs to it.
+   * What options of a queue would do to others: dead letters and announcements are published there, barriers are barriers
+   * there. A queue's own `NAME.dead` belongs to it.
    */
   checkTargets(
     name: string,
-    options: { readonly dead_letter?: unknown; readonly forward_barrier?: unknown },
+    options: { readonly dead_letter?: unknown; readonly forward_barrier?: unknown; readonly announce?: unknown },
   ): Refusal | undefined {
-    const { dead_letter: deadLetter, forward_barrier: forward } = options
+    const { dead_letter: deadLetter, forward_barrier: forward, announce } = options
     if (typeof deadLetter === 'string' && deadLetter !== 'drop' && deadLetter !== `${name}.dead`) {
       const refusal = this.#whole(deadLetter, 'publish')
+      if (refusal !== undefined) return refusal
+    }
+    if (typeof announce === 'string' && announce !== 'none') {
+      const refusal = this.#whole(announce, 'publish')
       if (refusal !== undefined) return refusal
     }
     for (const target of [forward].flat()) {

@@ -165,7 +165,8 @@ class RoomLeft {
   }
 }
 
-function attributes(
+/** What the queue must know of a message, by its options and by what the message says. */
+export function attributes(
   options: QueueOptions,
   expressions: QueueExpressions,
   subject: Subject | undefined,

@@ -24,6 +24,11 @@ export interface Snapshot {
   readonly connections: ReadonlyMap<string, number>
   readonly bufferedBytes: number
   readonly streams: number
+  /** By queue; as many as the configuration has. */
+  readonly webhooks: ReadonlyMap<
+    string,
+    { readonly delivered: number; readonly failed: Readonly<Record<string, number>> }
+  >
   readonly watchers: number
   readonly unflushedMs: number
   readonly isPublishingStopped: boolean
@@ -120,6 +125,15 @@ const METRICS: readonly Metric[] = [
     'sluice_queue_barrier_held_seconds',
     'How long nothing before that barrier has been settled: a batch that is stuck',
     now => eachQueue(now, queue => [[queue.heldMs / 1_000]]),
+  ),
+
+  counter('sluice_webhook_delivered_total', 'Messages that a webhook has taken, by its queue', now =>
+    [...now.webhooks].map(([queue, { delivered }]) => [delivered, { queue }]),
+  ),
+  counter('sluice_webhook_failed_total', 'Requests of a webhook that failed, by its queue and why', now =>
+    [...now.webhooks].flatMap(([queue, { failed }]) =>
+      Object.entries(failed).map(([reason, count]): [number, Labels] => [count, { queue, reason }]),
+    ),
   ),
 
   gauge('sluice_connections', 'Clients connected, by protocol', now => labelled('protocol', now.connections)),

@@ -2,6 +2,7 @@ import { ConfigError } from '../config/config.ts'
 import { checkExposure } from '../config/exposure.ts'
 import { type ConfigSources, type LoadedConfig, loadConfig } from '../config/load.ts'
 import { applyQueues } from '../config/queues.ts'
+import { provideQueues } from '../config/webhooks.ts'
 import { realClock } from '../engine/clock.ts'
 import { Engine } from '../engine/engine.ts'
 import { Pressure } from '../engine/pressure.ts'
@@ -67,6 +68,7 @@ async function declareQueues({ config }: LoadedConfig): Promise<void> {
   await engine.open()
   try {
     applyQueues(engine, config.queues)
+    provideQueues(engine, config.webhooks)
   } finally {
     await engine.close()
   }

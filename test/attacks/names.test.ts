@@ -34,8 +34,10 @@ describe('the name of a queue', () => {
       })
       expect([400, 404, 431], `${method} ${status}`).toContain(status)
     }
-    const options = JSON.stringify({ dead_letter: name, forward_barrier: [name] })
-    expect((await ask(victim, 'PUT', '/v1/queues/q', { headers: JSON_TYPE, body: options })).status).toBe(400)
+    for (const options of [{ dead_letter: name }, { forward_barrier: [name] }, { announce: name }]) {
+      const body = JSON.stringify(options)
+      expect((await ask(victim, 'PUT', '/v1/queues/q', { headers: JSON_TYPE, body })).status, body).toBe(400)
+    }
     // Half a character cannot be written in UTF-8 by what encodes here.
     if (name.length < 1_000 && name !== '\ud800') {
       const native = await Native.welcomed(victim.url)

@@ -9,20 +9,21 @@ afterAll(() => server[Symbol.asyncDispose]())
 
 describe('queue', () => {
   test('declare makes it, list and show tell of it, delete ends it', async () => {
-    const options = ['--barrier', '/is_eof = 1', '--lease', '60s', '--deliveries-max', '5']
+    const options = ['--barrier', '/is_eof = 1', '--lease', '60s', '--deliveries-max', '5', '--announce', 'alerts']
     expect((await server.sluice(['queue', 'declare', 'sales', ...options])).exitCode).toBe(0)
     await server.sluice(['publish', 'sales', 'hello'])
     const list = await server.sluice(['queue', 'list'])
-    expect(list.stdout).toMatch(/^QUEUE\tREADY\t.*\nsales\t1\t0\t0\t/)
+    expect(list.stdout).toMatch(/^QUEUE\tREADY\t(?:.*\n)*sales\t1\t0\t0\t/)
     const show = await server.sluice(['queue', 'show', 'sales', '--json'])
     expect(JSON.parse(show.stdout)).toMatchObject({
       name: 'sales',
       ready: 1,
-      options: { barrier: '/is_eof = 1', lease: '1m', deliveries_max: 5 },
+      options: { barrier: '/is_eof = 1', lease: '1m', deliveries_max: 5, announce: 'alerts' },
     })
     expect((await server.sluice(['queue', 'show', 'sales'])).stdout).toContain('barrier\t/is_eof = 1\n')
     expect((await server.sluice(['queue', 'delete', 'sales', '--yes'])).exitCode).toBe(0)
     expect((await server.sluice(['queue', 'show', 'sales'])).exitCode).toBe(3)
+    expect((await server.sluice(['queue', 'delete', 'alerts', '--yes'])).exitCode).toBe(0)
     expect(JSON.parse((await server.sluice(['queue', 'list', '--json'])).stdout)).toEqual([])
   })
 

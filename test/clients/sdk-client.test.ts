@@ -197,10 +197,20 @@ describe('ending', () => {
 describe('queues', () => {
   test('options go out in snake_case, durations without their suffix', async () => {
     const { client, connection } = await new FakeServer().connect()
-    void client
-      .queue('q')
-      .declare({ leaseMs: 60_000, deliveriesMax: 5, retryDelay: { baseMs: 1, factor: 2 }, forwardBarrier: ['r'] })
-    const options = { lease: 60_000, deliveries_max: 5, retry_delay: { base: 1, factor: 2 }, forward_barrier: ['r'] }
+    void client.queue('q').declare({
+      leaseMs: 60_000,
+      deliveriesMax: 5,
+      retryDelay: { baseMs: 1, factor: 2 },
+      forwardBarrier: ['r'],
+      announce: 's',
+    })
+    const options = {
+      lease: 60_000,
+      deliveries_max: 5,
+      retry_delay: { base: 1, factor: 2 },
+      forward_barrier: ['r'],
+      announce: 's',
+    }
     expect((await connection.request('declare')).params).toEqual({ name: 'q', options })
   })
 

@@ -22,6 +22,7 @@ barrier_records = 20
 on_dead         = "hold"
 deadline_rest   = "dead-letter"
 forward_barrier = ["NEXT", "OTHER"]
+announce        = "ALERTS"
 filter          = "/sale IS NOT NULL"
 priority        = "property"
 group           = "/store"
@@ -69,6 +70,7 @@ test('every option that a queue has can be in the file', async () => {
   expect(optionsOf(engine, 'Q')).toMatchObject({
     onDead: 'hold',
     forwardBarrier: ['NEXT', 'OTHER'],
+    announce: 'ALERTS',
     leaseMs: 60_000,
     retryDelay: { baseMs: 1_000, factor: 1.5, maxMs: 60_000, jitter: true },
     bytesMax: 2 ** 30,

@@ -433,6 +433,9 @@ test('a queue is declared to send to others only by somebody who may publish, or
   // Nobody would judge the dead letters by the filter.
   expect(await declare({ dead_letter: 'filtered' })).toBe('not-allowed')
   expect(await declare({ forward_barrier: ['out', 'vault'] })).toBe('not-allowed')
+  expect(await declare({ announce: 'vault' })).toBe('not-allowed')
+  expect(await declare({ announce: 'filtered' })).toBe('not-allowed')
+  expect(await declare({ announce: 'out' })).toBe(undefined)
   expect(await declare({ dead_letter: 'drop' })).toBe(undefined)
   expect(await declare({ dead_letter: 'ann.x.dead' })).toBe(undefined)
   expect(await declare({ dead_letter: 'out', forward_barrier: ['out'] })).toBe(undefined)

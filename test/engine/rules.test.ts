@@ -492,6 +492,53 @@ test('B15: a barrier goes through the stages of a pipeline, with what it knows o
   })
 })
 
+test('B20: what a queue announces is in another one with the release, over a restart, and comes to its consumers as JSON', async () => {
+  const { engine, journal, clock, ann } = await withQueue({ announce: 'alerts' })
+  engine.declare('alerts', { group: '/name', priority: '/batch' })
+  ann.publish('q', [['{"day":1}', { contentType: 'application/json', barrier: { name: 'eof' } }]])
+  journal.commitAll()
+  ann.publish('q', [['', { barrier: { name: 'not on disk' } }]])
+  const second = await testEngine({ journal: journal.crash(), clock })
+  const bob = new TestPeer(second.engine, 'bob')
+  const page = bob.peer.browse({ queue: 'alerts', limit: 10 })
+  const messages = 'messages' in page ? page.messages.map(({ bytes }) => decodeMessage(bytes)) : []
+  const { declaredAt, id } = second.engine.broker.queue('q') ?? { declaredAt: 0, id: 0 }
+  expect(messages.map(({ properties }) => properties)).toEqual([
+    { contentType: 'application/json', messageId: `barrier_${declaredAt.toString(36)}-${id}-1` },
+  ])
+  expect(JSON.parse(new TextDecoder().decode(messages[0]?.body))).toMatchObject({
+    queue: 'q',
+    state: 'released',
+    name: 'eof',
+    sequence: 1,
+    outcome: 'clean',
+    stats: { published: 0 },
+    body: '{"day":1}',
+  })
+  expect([...(second.engine.broker.queue('alerts')?.runs() ?? [])]).toMatchObject([{ group: 'eof' }])
+})
+
+test('B20: who has used the id of an announcement before does not keep it out of a queue with a dedupe window', async () => {
+  const { engine, journal, ann } = await withQueue({ announce: 'alerts' })
+  engine.update('alerts', { dedupe_window: '1h' })
+  const { declaredAt, id } = engine.broker.queue('q') ?? { declaredAt: 0, id: 0 }
+  ann.publish('alerts', [['forged', { messageId: `barrier_${declaredAt.toString(36)}-${id}-1` }]])
+  ann.publish('q', [['', { barrier: { name: 'eof' } }]])
+  journal.commitAll()
+  expect(ann.peer.queue('alerts')).toMatchObject({ ready: 2 })
+})
+
+test('B20: a queue does not announce to itself, and queues_max counts the queue that is named', async () => {
+  const { engine } = await withQueue()
+  expect(engine.update('q', { announce: 'q' })).toMatchObject({
+    code: 'invalid-options',
+    facts: { option: 'announce' },
+  })
+  expect(engine.declare('r', { announce: 'r' })).toMatchObject({ code: 'invalid-options' })
+  expect(engine.declare('r', { announce: '$bad' })).toMatchObject({ code: 'invalid-options' })
+  expect(engine.update('q', { announce: 'none' })).toMatchObject({ options: {} })
+})
+
 test('B12: a subscription filter may ask for the outcome of a barrier', async () => {
   const { ann, journal } = await withQueue()
   ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 0, filter: "[/$outcome] = 'clean'" })

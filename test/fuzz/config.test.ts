@@ -7,7 +7,7 @@ import { ConfigError } from '../../src/config/config.ts'
 import { readServeFlags, UsageError } from '../../src/config/flags.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { findPlaces } from '../../src/config/places.ts'
-import { QUEUE_OPTIONS, SETTINGS } from '../../src/config/settings.ts'
+import { QUEUE_OPTIONS, SETTINGS, WEBHOOK_SETTINGS } from '../../src/config/settings.ts'
 import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/engine/units.ts'
 import type { Random } from '../support/random.ts'
 import { damageText } from './bytes.ts'
@@ -67,7 +67,16 @@ function someToml(random: Random): string {
   const pairs = (most: number, keys: readonly string[]): string =>
     Array.from({ length: random.below(most + 1) }, () => pair(keys)).join('')
   const queue = (): string => `[[queue]]\nname = "q${random.below(3)}"\n${pairs(3, [...QUEUE_OPTIONS, 'leese', 'a.b'])}`
-  return pairs(3, KEYS) + Array.from({ length: random.below(3) }, queue).join('')
+  const webhook = (): string =>
+    `[[webhook]]\n${pairs(
+      4,
+      Object.values(WEBHOOK_SETTINGS).map(({ key }) => key),
+    )}queue = "q${random.below(2)}"\n`
+  return (
+    pairs(3, KEYS) +
+    Array.from({ length: random.below(3) }, queue).join('') +
+    Array.from({ length: random.below(2) }, webhook).join('')
+  )
 }
 
 fuzz<string>({

@@ -291,6 +291,22 @@ test('B15: a barrier passes through the stages of a pipeline, and tells at the e
   expect(JSON.parse(end.headers['sluice-batches'])).toHaveLength(2)
 })
 
+test('B20: an announcement is what HTTP shows of the barrier, with the name of its queue', async () => {
+  const http = await startWithEngine()
+  await http.send('PUT', '/v1/queues/Q', { announce: 'ALERTS' })
+  await http.call('POST', `${BARRIERS}?name=eof&parties=2&party=a`, { body: '1' })
+  await http.call('POST', `${BARRIERS}?name=eof&parties=2&party=b`, {
+    body: 'two',
+    headers: { 'content-type': 'text/plain' },
+  })
+  const [told] = await http.pull('ALERTS', 'max=1')
+  expect(told).toMatchObject({
+    content_type: 'application/json',
+    message_id: expect.stringMatching(/^barrier_[a-z0-9]+-\d+-\d+$/),
+  })
+  expect(JSON.parse(told?.body ?? '')).toEqual({ queue: 'Q', ...(await shown(http, 'eof')) })
+})
+
 test('B15: a join is complete when all its queues are drained, and the worst outcome wins', async () => {
   const http = await startWithEngine()
   await http.send('PUT', '/v1/queues/JOIN', {})

@@ -13,7 +13,7 @@ const BARRIERS_MAX = 100
 /** Said in place of words: the shell completes names of files. */
 const FILES = ':files'
 /** Names of options and arguments that stand for queues. */
-const QUEUES: readonly string[] = ['queue', '--queue', '--dead-letter', '--forward-barrier']
+const QUEUES: readonly string[] = ['queue', '--queue', '--dead-letter', '--forward-barrier', '--announce']
 const BARRIERS: readonly string[] = ['barrier', '--batch', '--until-barrier']
 
 const SCRIPTS = {

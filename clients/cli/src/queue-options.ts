@@ -35,6 +35,7 @@ const FLAGS: readonly Flag[] = [
   ['--on-dead <how>', 'what a dead letter does to its batch; default count', ['count', 'hold', 'fail']],
   ['--deadline-rest <how>', 'rest of a batch ended early', ['carry', 'dead-letter', 'drop']],
   ['--forward-barrier <queue>', 'where a released barrier goes on to; again for more', readMore],
+  ['--announce <queue>', 'where a message tells of each released barrier'],
   ['--barriers-max <count>', 'most waiting barriers', readWhole(1)],
   ['--barrier-records <count>', 'released barriers whose record is kept', readWhole(1)],
 ]

@@ -115,6 +115,8 @@ export interface QueueOptions {
   readonly onDead?: 'count' | 'hold' | 'fail'
   readonly deadlineRest?: 'carry' | 'dead-letter' | 'drop'
   readonly forwardBarrier?: readonly string[]
+  /** Queue into which the record of each released barrier is published, in the commit of its release. */
+  readonly announce?: string
   readonly filter?: string
   /** An expression, or `property`. */
   readonly priority?: string

@@ -1,4 +1,3 @@
-import { isUtf8 } from 'node:buffer'
 import {
   BARRIER_FORWARDS_MAX,
   BARRIER_PARTIES_MAX,
@@ -6,23 +5,18 @@ import {
   type HeaderValue,
   type MessageProperties,
 } from '@sluice/protocol'
-import { formatDuration } from '../../engine/units.ts'
 import type { JsonObject } from './json.ts'
 
+export { showMessage } from '../../engine/shown.ts'
+
 /*
- * A message as JSON, the same in and out:
+ * A message as JSON, the same in and out (engine/shown.ts writes it):
  *
  *   {"body": "…" or "body_base64": "…", "content_type", "headers": {…}, "message_id", "correlation_id", "reply_to",
  *    "priority", "ttl", "delay", "group", "barrier": {"name", "deadline", "rest", "parties", "party", "forward"}}
  *
  * Durations are texts such as "30s". A header is a text, a number, true, false, or bytes as {"base64": "…"}.
  */
-
-/** Types whose bodies are text, though their names do not begin with `text/`. */
-const TEXT_TYPES =
-  /^(?:text\/.+|application\/(?:json|x-ndjson|xml|x-www-form-urlencoded|javascript|yaml|toml)|.+\+(?:json|xml))$/
-
-const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** Reads the fields of a message; others are left for the caller to read or refuse. @throws Problem */
 export function readMessage(object: JsonObject): { properties: MessageProperties; body: Uint8Array } {
@@ -46,35 +40,6 @@ export function readMessage(object: JsonObject): { properties: MessageProperties
   return { properties, body: bytes ?? Buffer.from(text ?? '') }
 }
 
-/**
- * The fields of a message. `body` is a text when the bytes are UTF-8 and the content type is absent or says text (`text/*`,
- * JSON, XML, forms); else `body_base64` has the bytes. So a consumer who knows what is published knows which one comes.
- */
-export function showMessage(properties: MessageProperties | undefined, body: Uint8Array): object {
-  const { contentType, headers, messageId, correlationId, replyTo, priority, ttlMs, delayMs, group, barrier } =
-    properties ?? {}
-  return {
-    content_type: contentType,
-    headers: headers === undefined ? undefined : showHeaders(headers),
-    message_id: messageId,
-    correlation_id: correlationId,
-    reply_to: replyTo,
-    priority,
-    ttl: ttlMs === undefined ? undefined : formatDuration(ttlMs),
-    delay: delayMs === undefined ? undefined : formatDuration(delayMs),
-    group,
-    barrier: barrier === undefined ? undefined : showBarrier(barrier),
-    ...showBody(contentType, body),
-  }
-}
-
-function showBody(contentType: string | undefined, body: Uint8Array): object {
-  const type = contentType?.split(';')[0]?.trim().toLowerCase()
-  const isText = (type === undefined || TEXT_TYPES.test(type)) && isUtf8(body)
-  if (isText) return { body: textDecoder.decode(body) }
-  return { body_base64: Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('base64') }
-}
-
 function readHeaders(object: JsonObject | undefined): Readonly<Record<string, HeaderValue>> | undefined {
   if (object === undefined) return undefined
   const headers: Record<string, HeaderValue> = Object.create(null)
@@ -93,14 +58,6 @@ function readHeader(object: JsonObject, name: string): HeaderValue {
   return bytes
 }
 
-function showHeaders(headers: Readonly<Record<string, HeaderValue>>): object {
-  const shown: Record<string, unknown> = Object.create(null)
-  for (const [name, value] of Object.entries(headers)) {
-    shown[name] = value instanceof Uint8Array ? { base64: Buffer.from(value).toString('base64') } : value
-  }
-  return shown
-}
-
 function readBarrier(object: JsonObject | undefined): BarrierProperties | undefined {
   if (object === undefined) return undefined
   const barrier = present<BarrierProperties>({
@@ -113,17 +70,6 @@ function readBarrier(object: JsonObject | undefined): BarrierProperties | undefi
   })
   object.end()
   return barrier
-}
-
-function showBarrier({ name, deadlineMs, rest, parties, party, forward }: BarrierProperties): object {
-  return {
-    name,
-    deadline: deadlineMs === undefined ? undefined : formatDuration(deadlineMs),
-    rest,
-    parties,
-    party,
-    forward,
-  }
 }
 
 /** The same without what is undefined: where the types tell absent from undefined. */

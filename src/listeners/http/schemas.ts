@@ -68,6 +68,7 @@ const SOME_OPTIONS: Readonly<Record<string, Schema>> = {
   priority: TEXT,
   group: TEXT,
   dead_letter: TEXT,
+  announce: TEXT,
 }
 
 export const SCHEMAS: Readonly<Record<string, Schema>> = {
@@ -192,7 +193,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     {
       id: INTEGER,
       name: TEXT,
-      protocol: oneOf('native', 'http', 'unknown'),
+      protocol: oneOf('native', 'http', 'webhook', 'unknown'),
       since: TIME,
       subscriptions: INTEGER,
       pulls: INTEGER,

@@ -1,25 +1,14 @@
-import { decodeMessage, MessageCursor } from '@sluice/protocol'
-import type {
-  BarrierRecord,
-  BarrierView,
-  BatchStats,
-  DeadLetterOrigin,
-  Holdout,
-  MessageView,
-  Progress,
-  QueueOptions,
-  QueueView,
-} from '../../engine/peer.ts'
+import { decodeMessage } from '@sluice/protocol'
+import type { DeadLetterOrigin, Holdout, MessageView, QueueOptions, QueueView } from '../../engine/peer.ts'
+import { showMessage, showProgress, time } from '../../engine/shown.ts'
 import { formatDuration, formatSize } from '../../engine/units.ts'
-import { showMessage } from './message-json.ts'
+
+export { showBarrier, showBarrierInList, showProgress, showRecord, showStats, time } from '../../engine/shown.ts'
 
 /*
  * What the engine shows, as JSON: names in snake_case, points in time as ISO 8601, options as the configuration file
  * has them, so that what is shown can be declared again.
  */
-
-/** Names of parties that a barrier in a list has. */
-const NAMES_MAX = 100
 
 export function showQueue(queue: QueueView): object {
   return {
@@ -37,77 +26,6 @@ export function showQueue(queue: QueueView): object {
     published_total: queue.publishedTotal,
     acked_total: queue.ackedTotal,
   }
-}
-
-/** A barrier whose parties gather, a waiting one, or a released one with its record. */
-export function showBarrier(barrier: BarrierView): object {
-  const { name, sequence, batch, state, publishedAt, progress, deadlineAt, parties, record } = barrier
-  return {
-    state,
-    name,
-    sequence,
-    batch,
-    published_at: time(publishedAt),
-    deadline_at: time(deadlineAt),
-    progress: progress && showProgress(progress),
-    parties: parties === undefined ? undefined : showParties(parties),
-    ...(record === undefined ? {} : showRecord(record)),
-  }
-}
-
-/** Without what the parties said, in a list that could be a thousand times 1 MiB; without bodies unless asked. */
-export function showBarrierInList({ record, parties: gathering, ...barrier }: BarrierView, bodies: boolean): object {
-  const parties = record?.parties ?? gathering
-  return {
-    ...showBarrier(barrier),
-    ...(record === undefined ? {} : bodies ? showRecord(record) : showRecordAlone(record)),
-    parties:
-      parties === undefined ? undefined : { ...showParties(parties), arrived: parties.arrived.slice(0, NAMES_MAX) },
-  }
-}
-
-export function showRecord(record: BarrierRecord): object {
-  const { properties, body } = decodeMessage(record.bytes)
-  return {
-    ...showRecordAlone(record),
-    parties: record.parties === undefined ? undefined : showParties(record.parties, record.parties.bytes),
-    ...showMessage(properties, body),
-  }
-}
-
-/** Without its message, and without its parties. */
-function showRecordAlone(record: BarrierRecord): object {
-  return {
-    name: record.name,
-    sequence: record.sequence,
-    batch: record.batch,
-    outcome: record.outcome,
-    stats: record.stats && showStats(record.stats),
-    published_at: time(record.publishedAt),
-    released_at: time(record.releasedAt),
-    batches: record.batches?.map(showSummary),
-  }
-}
-
-/** Who came and how many are missing; of a record also what each of them said. */
-function showParties({ count, arrived }: { count: number; arrived: readonly string[] }, bytes?: Uint8Array): object {
-  return {
-    count,
-    missing: Math.max(0, count - arrived.length),
-    arrived,
-    messages: bytes === undefined ? undefined : showPartyMessages(arrived, bytes),
-  }
-}
-
-function showPartyMessages(arrived: readonly string[], bytes: Uint8Array): readonly object[] {
-  const cursor = new MessageCursor().open(bytes)
-  return arrived.flatMap(party =>
-    cursor.next() ? [{ party, ...showMessage(cursor.properties(), cursor.body()) }] : [],
-  )
-}
-
-function showSummary({ stats, ...summary }: NonNullable<BarrierRecord['batches']>[number]): object {
-  return { ...summary, stats: stats === undefined ? undefined : showStats(stats) }
 }
 
 /** As it stands in its queue. */
@@ -148,23 +66,6 @@ export function showOrigin(origin: DeadLetterOrigin): object {
   }
 }
 
-export function showProgress({
-  published,
-  acked,
-  leased,
-  ready,
-  delayed,
-  dead,
-  ratePerSecond,
-  etaMs,
-}: Progress): object {
-  return { published, acked, leased, ready, delayed, dead, rate_per_second: ratePerSecond, eta_ms: etaMs }
-}
-
-export function showStats({ firstPublishedAt, lastSettledAt, ...counts }: BatchStats): object {
-  return { ...counts, first_published_at: time(firstPublishedAt), last_settled_at: time(lastSettledAt) }
-}
-
 function showOptions(options: QueueOptions): object {
   const shown: { readonly [K in keyof QueueOptions]-?: readonly [name: string, value: unknown] } = {
     semantics: ['semantics', options.semantics],
@@ -174,6 +75,7 @@ function showOptions(options: QueueOptions): object {
     onDead: ['on_dead', options.onDead],
     deadlineRest: ['deadline_rest', options.deadlineRest],
     forwardBarrier: ['forward_barrier', options.forwardBarrier],
+    announce: ['announce', options.announce],
     filter: ['filter', options.filter],
     priority: ['priority', options.priority],
     group: ['group', options.group],
@@ -205,8 +107,4 @@ function showRetryDelay({ baseMs, factor, maxMs, jitter }: QueueOptions['retryDe
 
 function orNone<T>(value: T | undefined, format: (value: T) => unknown = same => same): unknown {
   return value === undefined ? 'none' : format(value)
-}
-
-export function time(at: number | undefined): string | undefined {
-  return at === undefined ? undefined : new Date(at).toISOString()
 }

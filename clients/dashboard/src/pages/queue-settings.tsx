@@ -11,6 +11,7 @@ const ABOUT: Readonly<Record<string, string>> = {
   on_dead: 'what a dead letter does to its batch: count, hold or fail',
   deadline_rest: 'what becomes of the rest of a batch that is ended early',
   forward_barrier: 'queues to which a released barrier goes on',
+  announce: 'queue in which a message tells of each released barrier',
   filter: 'only what matches may be published',
   priority: 'an expression, or property',
   group: 'messages of one group go one at a time',
