@@ -27,7 +27,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'server',
-          include: at('access', 'journal', 'engine', 'net', 'listeners', 'clients', 'attacks', 'upkeep'),
+          include: at('access', 'journal', 'engine', 'net', 'observe', 'listeners', 'clients', 'attacks', 'upkeep'),
           exclude: SLOW_CLIENTS,
           testTimeout: 30_000,
         },
