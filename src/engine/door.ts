@@ -40,6 +40,7 @@ import type {
   TokenSettle,
 } from './peer.ts'
 import type { Right } from './principal.ts'
+import type { Receipt } from './receipt.ts'
 
 /** Holdouts that one answer looks at for somebody who may see only some. */
 const LOOK_MAX = 20_000
@@ -194,6 +195,15 @@ export class Door implements Peer {
     const view = this.#inspection.barrier(queue, name)
     if (isRefusal(view) || allowed.content === undefined) return view
     return this.#knows(allowed, queue, name) ? barrierWithoutCounts(view) : noSuchBarrier(queue, name)
+  }
+
+  receipt(queue: string, name: BarrierName): Receipt | Refusal {
+    const allowed = this.#party.entitlement?.allowBarriers(queue) ?? ALL
+    if (isRefusal(allowed)) return allowed
+    if (allowed.content === undefined) return this.#inspection.receipt(queue, name)
+    if (!this.#knows(allowed, queue, name)) return noSuchBarrier(queue, name)
+    const detail = `a receipt counts every message of its batch, and this token sees only some of "${queue}"`
+    return { code: 'not-allowed', detail, facts: { queue } }
   }
 
   waitForBarrier(

@@ -17,6 +17,7 @@ import type {
   PageCommand,
 } from './peer.ts'
 import { type Place, placesAfter } from './places.ts'
+import { type Receipt, receiptOf } from './receipt.ts'
 
 /** Most messages of one page. */
 const PAGE_MAX = 1_000
@@ -109,6 +110,14 @@ export class Inspection {
     if (barrier !== undefined) return viewBarrier(queue, barrier, now)
     const gathering = queue.barriers.gatheringOf(barrierName)
     return gathering === undefined ? noSuchBarrier(name, barrierName) : viewGathering(queue, gathering, now)
+  }
+
+  receipt(name: string, barrierName: BarrierName): Receipt | Refusal {
+    const view = this.barrier(name, barrierName)
+    if (isRefusal(view)) return view
+    if (view.record !== undefined) return receiptOf(name, view.record)
+    const detail = `barrier "${barrierName}" of "${name}" is ${view.state}: there is a receipt once it is released`
+    return refuse('not-released', detail, { queue: name, barrier: barrierName, state: view.state })
   }
 
   holdouts(

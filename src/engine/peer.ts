@@ -19,6 +19,7 @@ import type {
 } from '../core/snapshot.ts'
 import type { Overview } from './overviewing.ts'
 import type { Principal } from './principal.ts'
+import type { Receipt } from './receipt.ts'
 
 export type {
   ClientRow,
@@ -32,6 +33,7 @@ export type {
   ReleasedBatch,
 } from './overviewing.ts'
 export type { AuditEntry, Doorkeeper, Principal } from './principal.ts'
+export type { Receipt } from './receipt.ts'
 export type {
   BatchNumber,
   BatchRest,
@@ -411,6 +413,8 @@ export interface Peer {
   queue(name: string): QueueView | Refusal
   barriers(command: BarriersCommand): BarriersPage | Refusal
   barrier(queue: string, name: BarrierName): BarrierView | Refusal
+  /** Of a released barrier, as long as its record is kept; `not-released`. Only for who may see every message of the queue. */
+  receipt(queue: string, name: BarrierName): Receipt | Refusal
   holdouts(
     queue: string,
     name: BarrierName,
