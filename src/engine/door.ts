@@ -327,13 +327,13 @@ export class Door implements Peer {
   }
 
   requeueDeadLetters(choice: DeadLetterChoice, answered: Answered<{ readonly requeued: number }>): void {
-    const refusal = this.#begin('requeue', choice.queue, choice.batch)
+    const refusal = this.#begin('requeue', choice.queue, aboutOf(choice))
     if (refusal !== undefined) this.#party.soon(() => answered(refusal))
     else this.#operations.requeue(choice, answered)
   }
 
   purgeDeadLetters(choice: DeadLetterChoice, answered: Answered<{ readonly purged: number }>): void {
-    const refusal = this.#begin('purge-dead', choice.queue, choice.batch)
+    const refusal = this.#begin('purge-dead', choice.queue, aboutOf(choice))
     if (refusal !== undefined) this.#party.soon(() => answered(refusal))
     else this.#operations.purgeDead(choice, answered)
   }
@@ -425,4 +425,9 @@ export class Door implements Peer {
       ...(about !== undefined && { about }),
     })
   }
+}
+
+/** Which of them, for who reads the log. */
+function aboutOf({ batch, sequence }: DeadLetterChoice): string | undefined {
+  return sequence === undefined ? batch : `${sequence}`
 }

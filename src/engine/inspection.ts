@@ -151,7 +151,9 @@ export class Inspection {
     if (isRefusal(found)) return found
     const { from, belongs } = found
     if (from === undefined) return { messages: [] }
-    return this.#page(from, { belongs, filter: choice.filter, content, after: choice.after }, choice)
+    const { filter, sequence, after } = choice
+    const part = sequence === undefined ? { after } : { after: Math.max(sequence - 1, after ?? 0), below: sequence + 1 }
+    return this.#page(from, { belongs, filter, content, ...part }, choice)
   }
 
   /** The queue that holds the dead letters of another one, and which of them are meant. */

@@ -260,12 +260,14 @@ export interface BarriersPage {
   readonly next?: Sequence
 }
 
-/** Which dead letters of a queue: all, or those that match, or those of one batch. */
+/** Which dead letters of a queue: all, or those that match, those of one batch, or one. */
 export interface DeadLetterChoice {
   readonly queue: string
   readonly filter?: string
   /** Name of the barrier that closed, or will close, their batch. */
   readonly batch?: BarrierName
+  /** Only the one with this number, that of the queue it is in now. */
+  readonly sequence?: Sequence
 }
 
 /** Looks on at a queue, from outside: no subscription, no lease, and nothing waits for it. */

@@ -183,6 +183,8 @@ test('every route answers as its schema says, also when it refuses, and reads th
   await settle('acks', [again!], { publish: [{ queue: 'Q', body: 'child' }] })
   await settle('acks', [again!], { publish: [{ queue: 'Q', body: 'child' }] })
   await call('GET', '/v1/queues/Q/dead?filter=%2Fn%20%3D%203&after=0&limit=5')
+  await call('POST', '/v1/queues/Q/dead/requeue', { sequence: 99 })
+  await call('GET', '/v1/queues/Q/dead?sequence=99&batch=none')
   await call('POST', '/v1/queues/Q/dead/requeue?filter=%2Fn%20%3D%203', {})
   await call('POST', '/v1/queues/Q/dead/requeue', { filter: '/n = 3' })
   await call('DELETE', '/v1/queues/Q/dead')
