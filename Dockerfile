@@ -11,8 +11,8 @@ COPY package.json package-lock.json tsconfig.json tsconfig.base.json ./
 COPY protocol protocol
 COPY clients clients
 COPY src src
-# It builds, by the script prepare. Not `npm ci`: the lock file has the binaries of Linux on x64 and ARM alone, which it takes
-# for out of date. Then what only builds and tests goes; the packages of the workspace stay.
+# It builds, by the script prepare. Not `npm ci`: of some tools that only build, the lock file has the binaries of Linux on x64
+# and ARM alone, which npm 11 takes for out of date (npm 10, of Node 20, does not). Then what only builds and tests goes; the packages of the workspace stay.
 RUN npm install --no-audit --no-fund && npm prune --omit=dev --ignore-scripts
 
 FROM node:20-slim

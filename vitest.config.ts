@@ -27,7 +27,10 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'server',
-          include: at('access', 'journal', 'engine', 'net', 'listeners', 'clients', 'attacks', 'upkeep', 'webhooks'),
+          include: [
+            ...at('access', 'journal', 'engine', 'net', 'observe', 'listeners', 'clients', 'attacks'),
+            ...at('upkeep', 'webhooks'),
+          ],
           exclude: SLOW_CLIENTS,
           testTimeout: 30_000,
         },

@@ -2,6 +2,7 @@
 import { ConfigError } from './config/config.ts'
 import { readServeFlags, SERVE_HELP, UsageError } from './config/flags.ts'
 import { type ConfigSources, loadConfig } from './config/load.ts'
+import { tellServiceManager } from './observe/service-manager.ts'
 
 const EXIT_UNEXPECTED = 1
 const EXIT_USAGE = 2
@@ -33,6 +34,7 @@ async function serve(args: readonly string[]): Promise<void> {
     // somebody has asked for a reload, and a server that ends by that would not even be started again.
     if (server.reload !== undefined || !process.stdin.isTTY) process.on('SIGHUP', () => server.reload?.())
     process.stdout.write(`sluice ready on ${server.url}\n`)
+    tellServiceManager('READY=1')
   } catch (error) {
     complain(error)
   }
@@ -51,6 +53,7 @@ function closeOnSignal(server: { drain(): Promise<void>; close(): Promise<void> 
   const stop = (signal: keyof typeof SIGNAL_NUMBERS): void => {
     if (closing) process.exit(128 + SIGNAL_NUMBERS[signal])
     closing = true
+    tellServiceManager('STOPPING=1')
     const ended = server.drain().then(() => server.close())
     ended.then(
       () => process.exit(0),

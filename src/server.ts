@@ -1,4 +1,4 @@
-import { readFileSync, writeSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
@@ -70,7 +70,7 @@ interface Parts {
  *   used (`locked`, `damaged`, `bad-format`, …), the error of the socket when it cannot listen
  */
 export async function startServer(config: ServerConfig, parts: Parts = {}): Promise<RunningServer> {
-  const log = parts.log ?? jsonLog(line => process.stderr.write(line))
+  const log = parts.log ?? jsonLog()
   const clock = parts.clock ?? realClock()
   const isAsking = config.auth === 'tokens'
   if (checkExposure(config, isAsking || config.tlsClientCa !== undefined))
@@ -100,7 +100,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     onAudit: ({ refused, ...entry }) =>
       refused === undefined ? log.info('operated', entry) : log.warn('not-allowed', entry),
     ...(tracing === undefined ? {} : { onReleased: (queue, record) => traceBatch(tracing, queue, record) }),
-    onFatal: parts.onFatal ?? endProcess,
+    onFatal: parts.onFatal ?? (reason => endProcess(reason, log)),
   })
   let access: Access | undefined
   let reporting: Reporting | undefined
@@ -327,10 +327,10 @@ async function roomOf(folder: string, { spareBytes }: Journal): Promise<DiskSpac
 }
 
 /** Memory is ahead of the disk: nothing may be answered any more, so nothing is awaited either (P2). */
-function endProcess(reason: JournalFailure): void {
-  writeSync(2, `sluice: ${reason.message}; the server stops, nothing more is confirmed (${reason.code})\n`)
+function endProcess({ code, message }: JournalFailure, log: Log): void {
+  log.error('journal-failed', { code, reason: `${message}; the server stops, nothing more is confirmed` })
   // A thread is in the flush that does not end: an exit would wait for it, and every client for the exit.
-  if (reason.code === 'commit-overdue') process.kill(process.pid, 'SIGKILL')
+  if (code === 'commit-overdue') process.kill(process.pid, 'SIGKILL')
   process.exit(EXIT_JOURNAL_FAILED)
 }
 

@@ -33,6 +33,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Packages by the one folder that uses them. */
 const PACKAGES: Readonly<Record<string, string>> = {
   lmdb: 'src/journal/lmdb',
+  pino: 'src/observe',
   re2js: 'src/filters',
   'smol-toml': 'src/config',
   commander: 'clients/cli/src',

@@ -36,6 +36,7 @@ export const REFUSALS = {
   'too-slow': { scope: 'connection', retry: 'later' },
   'too-many-queues': { scope: 'request', retry: 'later' },
   disconnected: { scope: 'connection', retry: 'later' },
+  'not-released': { scope: 'request', retry: 'later' },
 } as const
 
 export type RefusalCode = keyof typeof REFUSALS

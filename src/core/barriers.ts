@@ -70,6 +70,13 @@ export class Barriers {
     return this.#records.size === 0 ? undefined : this.#latest
   }
 
+  /** Place of the barrier that closed the batch before this one. */
+  placeBefore(batch: BatchNumber): Sequence | undefined {
+    if (batch === 0) return 0
+    // Also where no record is kept: its place is remembered until the next start.
+    return this.#latest?.batch === batch - 1 ? this.#latest.sequence : undefined
+  }
+
   get waitingCount(): number {
     return this.#waiting.size + this.#gathering.size
   }
@@ -197,7 +204,12 @@ export function worst(outcomes: Iterable<BarrierOutcome>): BarrierOutcome {
 }
 
 /** The record of a barrier that is released now; its outcome is decided by this (B12). */
-export function recordOf(barrier: WaitingBarrier, batch: Batch, now: Timestamp): BarrierRecord {
+export function recordOf(
+  barrier: WaitingBarrier,
+  batch: Batch,
+  now: Timestamp,
+  after: Sequence | undefined,
+): BarrierRecord {
   const { batches, parties } = barrier.terms
   const own = barrier.ended?.outcome ?? (batch.dead + batch.expired + batch.dropped > 0 ? 'with-dead' : 'clean')
   return {
@@ -208,6 +220,7 @@ export function recordOf(barrier: WaitingBarrier, batch: Batch, now: Timestamp):
     stats: batch.stats,
     publishedAt: barrier.publishedAt,
     releasedAt: now,
+    ...(after === undefined ? {} : { after }),
     ...(batches === undefined ? {} : { batches }),
     ...(parties === undefined ? {} : { parties }),
     bytes: barrier.bytes,

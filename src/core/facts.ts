@@ -116,6 +116,8 @@ export interface BarrierRecord {
   readonly stats: BatchStats
   readonly publishedAt: Timestamp
   readonly releasedAt: Timestamp
+  /** Place of the barrier before it, 0 of the first; absent: not known any more. */
+  readonly after?: Sequence
   readonly batches?: readonly BatchSummary[]
   readonly parties?: Parties
   /** One message record (`@sluice/protocol`, message.ts): properties and body. */

@@ -28,6 +28,7 @@ export type RefusalCode =
   | 'unauthenticated'
   | 'protocol-error'
   | 'disconnected'
+  | 'not-released'
 
 /** A command's answer "no". `detail` is a sentence for people; the other fields say what helps. */
 export interface Refusal {

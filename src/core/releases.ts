@@ -24,7 +24,7 @@ export class Releases {
     const queue = this.#queue
     for (let batch = queue.head; this.#isDue(batch); batch = queue.head) {
       const barrier = batch.barrier as WaitingBarrier
-      const record = recordOf(barrier, batch, now)
+      const record = recordOf(barrier, batch, now, queue.barriers.placeBefore(batch.number))
       turn.keep({ kind: 'barrierReleased', queue: queue.id, record })
       queue.barriers.release(record, turn.number)
       for (const sequence of queue.barriers.forgetAbove(queue.options.barrierRecords))

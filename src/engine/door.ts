@@ -40,6 +40,7 @@ import type {
   TokenSettle,
 } from './peer.ts'
 import type { Right } from './principal.ts'
+import type { Receipt } from './receipt.ts'
 
 /** Holdouts that one answer looks at for somebody who may see only some. */
 const LOOK_MAX = 20_000
@@ -196,6 +197,15 @@ export class Door implements Peer {
     return this.#knows(allowed, queue, name) ? barrierWithoutCounts(view) : noSuchBarrier(queue, name)
   }
 
+  receipt(queue: string, name: BarrierName): Receipt | Refusal {
+    const allowed = this.#party.entitlement?.allowBarriers(queue) ?? ALL
+    if (isRefusal(allowed)) return allowed
+    if (allowed.content === undefined) return this.#inspection.receipt(queue, name)
+    if (!this.#knows(allowed, queue, name)) return noSuchBarrier(queue, name)
+    const detail = `a receipt counts every message of its batch, and this token sees only some of "${queue}"`
+    return { code: 'not-allowed', detail, facts: { queue } }
+  }
+
   waitForBarrier(
     queue: string,
     name: BarrierName,
@@ -317,13 +327,13 @@ export class Door implements Peer {
   }
 
   requeueDeadLetters(choice: DeadLetterChoice, answered: Answered<{ readonly requeued: number }>): void {
-    const refusal = this.#begin('requeue', choice.queue, choice.batch)
+    const refusal = this.#begin('requeue', choice.queue, aboutOf(choice))
     if (refusal !== undefined) this.#party.soon(() => answered(refusal))
     else this.#operations.requeue(choice, answered)
   }
 
   purgeDeadLetters(choice: DeadLetterChoice, answered: Answered<{ readonly purged: number }>): void {
-    const refusal = this.#begin('purge-dead', choice.queue, choice.batch)
+    const refusal = this.#begin('purge-dead', choice.queue, aboutOf(choice))
     if (refusal !== undefined) this.#party.soon(() => answered(refusal))
     else this.#operations.purgeDead(choice, answered)
   }
@@ -415,4 +425,9 @@ export class Door implements Peer {
       ...(about !== undefined && { about }),
     })
   }
+}
+
+/** Which of them, for who reads the log. */
+function aboutOf({ batch, sequence }: DeadLetterChoice): string | undefined {
+  return sequence === undefined ? batch : `${sequence}`
 }

@@ -17,6 +17,7 @@ import type {
   PageCommand,
 } from './peer.ts'
 import { type Place, placesAfter } from './places.ts'
+import { type Receipt, receiptOf } from './receipt.ts'
 
 /** Most messages of one page. */
 const PAGE_MAX = 1_000
@@ -111,6 +112,14 @@ export class Inspection {
     return gathering === undefined ? noSuchBarrier(name, barrierName) : viewGathering(queue, gathering, now)
   }
 
+  receipt(name: string, barrierName: BarrierName): Receipt | Refusal {
+    const view = this.barrier(name, barrierName)
+    if (isRefusal(view)) return view
+    if (view.record !== undefined) return receiptOf(name, view.record)
+    const detail = `barrier "${barrierName}" of "${name}" is ${view.state}: there is a receipt once it is released`
+    return refuse('not-released', detail, { queue: name, barrier: barrierName, state: view.state })
+  }
+
   holdouts(
     name: string,
     barrierName: BarrierName,
@@ -142,7 +151,9 @@ export class Inspection {
     if (isRefusal(found)) return found
     const { from, belongs } = found
     if (from === undefined) return { messages: [] }
-    return this.#page(from, { belongs, filter: choice.filter, content, after: choice.after }, choice)
+    const { filter, sequence, after } = choice
+    const part = sequence === undefined ? { after } : { after: Math.max(sequence - 1, after ?? 0), below: sequence + 1 }
+    return this.#page(from, { belongs, filter, content, ...part }, choice)
   }
 
   /** The queue that holds the dead letters of another one, and which of them are meant. */

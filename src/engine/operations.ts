@@ -118,8 +118,9 @@ export class Operations {
       return
     }
     const { from, belongs } = found
-    const below = from.nextSequence
-    let after = 0
+    const { sequence } = choice
+    const below = sequence === undefined ? from.nextSequence : sequence + 1
+    let after = sequence === undefined ? 0 : sequence - 1
     let count = 0
     const step = () => {
       const isThere = this.#engine.broker.queue(from.name) === from

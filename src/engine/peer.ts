@@ -19,6 +19,7 @@ import type {
 } from '../core/snapshot.ts'
 import type { Overview } from './overviewing.ts'
 import type { Principal } from './principal.ts'
+import type { Receipt } from './receipt.ts'
 
 export type {
   ClientRow,
@@ -32,6 +33,7 @@ export type {
   ReleasedBatch,
 } from './overviewing.ts'
 export type { AuditEntry, Doorkeeper, Principal } from './principal.ts'
+export type { Receipt } from './receipt.ts'
 export type {
   BatchNumber,
   BatchRest,
@@ -258,12 +260,14 @@ export interface BarriersPage {
   readonly next?: Sequence
 }
 
-/** Which dead letters of a queue: all, or those that match, or those of one batch. */
+/** Which dead letters of a queue: all, or those that match, those of one batch, or one. */
 export interface DeadLetterChoice {
   readonly queue: string
   readonly filter?: string
   /** Name of the barrier that closed, or will close, their batch. */
   readonly batch?: BarrierName
+  /** Only the one with this number, that of the queue it is in now. */
+  readonly sequence?: Sequence
 }
 
 /** Looks on at a queue, from outside: no subscription, no lease, and nothing waits for it. */
@@ -411,6 +415,8 @@ export interface Peer {
   queue(name: string): QueueView | Refusal
   barriers(command: BarriersCommand): BarriersPage | Refusal
   barrier(queue: string, name: BarrierName): BarrierView | Refusal
+  /** Of a released barrier, as long as its record is kept; `not-released`. Only for who may see every message of the queue. */
+  receipt(queue: string, name: BarrierName): Receipt | Refusal
   holdouts(
     queue: string,
     name: BarrierName,

@@ -291,6 +291,7 @@ describe('attack 6: without the right', () => {
       ['POST', '/barriers', { a: 1 }],
       ['GET', '/barriers/x'],
       ['GET', '/barriers/x?wait=1s'],
+      ['GET', '/barriers/x/receipt'],
       ['GET', '/barriers/x/holdouts'],
       ['POST', '/barriers/x/cancel'],
       ['POST', '/barriers/x/extend?deadline=5s'],

@@ -1,5 +1,11 @@
+import { execFileSync, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { connect } from '@sluice/client'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Ended, type ServerChild, startServer } from './cli-support.ts'
+
+const hasJq = spawnSync('jq', ['--version']).status === 0
+if (!hasJq) console.warn('the hash of a receipt is not computed by jq: apt-get install -y jq')
 
 let server: ServerChild
 beforeAll(async () => {
@@ -72,6 +78,53 @@ describe('barrier list, show, holdouts', () => {
       [''],
     ])
     expect((await done('barrier', 'show', queue, 'eof')).stdout).toContain('outcome\tclean\n')
+  })
+
+  test('B10: a receipt is the same through every door, and anybody can compute its hash', async () => {
+    const queue = await batch('filed', 2, '--barrier-body', '{"is_eof":1}')
+    const waiting = await server.sluice(['barrier', 'show', queue, 'eof', '--receipt'])
+    expect(waiting).toMatchObject({ exitCode: 4, stderr: expect.stringContaining('once it is released') })
+    await done('consume', queue, '--count', '2')
+    expect(await exitCodeOfWait(queue)).toBe(0)
+
+    const { receipt, sha256 } = await document('barrier', 'show', queue, 'eof', '--receipt')
+    const hashOf = (text: string) => createHash('sha256').update(text).digest('hex')
+    expect(receipt).toEqual({
+      receipt: 1,
+      queue,
+      name: 'eof',
+      sequence: 3,
+      batch: 0,
+      first_sequence: 1,
+      last_sequence: 2,
+      outcome: 'clean',
+      counts: { published: 2, acked: 2, dead: 0, expired: 0, dropped: 0, carried: 0 },
+      first_published_at: expect.stringMatching(/Z$/),
+      last_settled_at: expect.stringMatching(/Z$/),
+      published_at: expect.stringMatching(/Z$/),
+      released_at: expect.stringMatching(/Z$/),
+      body_sha256: hashOf('{"is_eof":1}'),
+    })
+    // Flat but for the counts: names sorted, no white space.
+    const sorted = (value: object) => Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    expect(sha256).toBe(hashOf(JSON.stringify(sorted({ ...receipt, counts: sorted(receipt.counts) }))))
+
+    await using client = await connect(server.url, { name: 'auditor' })
+    const told = await client.queue(queue).batch('eof').receipt()
+    expect(told.sha256).toBe(sha256)
+    expect(hashOf(told.text)).toBe(sha256)
+    expect(told.document).toEqual(receipt)
+    const url = `${server.url.replace('ws', 'http')}/v1/queues/${queue}/barriers/%403/receipt`
+    expect(await (await fetch(url)).json()).toEqual({ receipt, sha256 })
+    expect((await done('barrier', 'show', queue, 'eof', '--receipt')).stdout).toContain(`sha256\t${sha256}\n`)
+  })
+
+  test.skipIf(!hasJq)('B10: jq and sha256sum compute the hash of a receipt', async () => {
+    const queue = await batch('filé ✓', 0, '--barrier-body', '"Ende ✓"')
+    expect(await exitCodeOfWait(queue)).toBe(0)
+    const { stdout } = await done('barrier', 'show', queue, 'eof', '--receipt', '--json')
+    const computed = execFileSync('bash', ['-c', 'jq -cjS .receipt | sha256sum'], { input: stdout, encoding: 'utf8' })
+    expect(computed.slice(0, 64)).toBe(JSON.parse(stdout).sha256)
   })
 
   test('exit code 3: no such queue, no such barrier, and where to look', async () => {

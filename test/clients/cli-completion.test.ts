@@ -120,11 +120,55 @@ test('bash completes: words, values behind =, names with blanks and colons', () 
   expect(bash('sluice publish sales --file ')).toEqual(['compopt -o default'])
 })
 
+const hasShell = (shell: string) => spawnSync(shell, ['-c', 'true']).status === 0
+for (const shell of ['zsh', 'fish'])
+  if (!hasShell(shell)) console.warn(`${shell} does not complete here: apt-get install -y ${shell}`)
+
+/** Runs a script of a shell's own in which `sluice` is the built command. */
+function inShell(shell: 'zsh' | 'fish', args: readonly string[]): readonly string[] {
+  const env = { ...process.env, PATH: `${folder}:${process.env['PATH']}`, SLUICE_URL: server.url, HOME: folder }
+  const said = execFileSync(shell, args, { env, encoding: 'utf8' })
+  return said.split('\n').filter(line => line !== '')
+}
+
+test.skipIf(!hasShell('zsh'))('zsh completes: words, names with blanks, files', () => {
+  // What zsh does at a key, but for its own functions: they want a terminal.
+  const zsh = (...typed: readonly string[]) =>
+    inShell('zsh', [
+      '-f',
+      '-c',
+      `compdef() {}; compadd() { print -rl -- $names }; _files() { print files }
+       source <(sluice completion zsh); words=("$@"); CURRENT=$#; _sluice`,
+      'zsh',
+      'sluice',
+      ...typed,
+    ])
+  expect(zsh('que')).toEqual(['queue'])
+  expect(zsh('publish', 'sal')).toEqual(['sales', 'sales.dead'])
+  expect(zsh('publish', 'with')).toEqual(['with blank'])
+  expect(zsh('wait', 'sales', '')).toEqual(['eof-1'])
+  expect(zsh('publish', 'sales', '--file', '')).toEqual(['files'])
+})
+
+test.skipIf(!hasShell('fish'))('fish completes: words, names with blanks, files', () => {
+  const fish = (line: string) =>
+    inShell('fish', ['--no-config', '-c', 'sluice completion fish | source; complete -C $argv[1]', line]).map(
+      found => found.split('\t')[0],
+    )
+  expect(fish('sluice que')).toEqual(['queue'])
+  expect(fish('sluice publish sal')).toEqual(['sales', 'sales.dead'])
+  expect(fish('sluice publish with')).toEqual(['with blank'])
+  expect(fish('sluice wait sales ')).toEqual(['eof-1'])
+  expect(fish(`sluice publish sales --file ${folder}/slu`)).toEqual([`${folder}/sluice`])
+})
+
 test.for(['zsh', 'fish'] as const)('the script for %s can be read by it', async (shell, { skip }) => {
   const { stdout, exitCode } = await server.run(['completion', shell])
   expect(exitCode).toBe(0)
   expect(stdout).toContain('__complete')
-  const parsed = spawnSync(shell, ['-n'], { input: stdout, encoding: 'utf8' })
+  const script = join(folder, `completion.${shell}`)
+  writeFileSync(script, stdout)
+  const parsed = spawnSync(shell, ['-n', script], { encoding: 'utf8' })
   if (parsed.error !== undefined) skip(`${shell} is not here, so its script was not parsed: apt-get install ${shell}`)
   expect(parsed).toMatchObject({ status: 0, stderr: '' })
 })

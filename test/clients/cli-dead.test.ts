@@ -75,6 +75,22 @@ describe('dead', () => {
     ])
   })
 
+  test('A5: one is requeued or purged by its number, and one that is not there is exit code 3', async () => {
+    const queue = await rejected('numbered', 3)
+    expect(bodies(await done('dead', 'list', queue, '--sequence', '2', '--json'))).toEqual(['{"id":1}'])
+    const requeued = await done('dead', 'requeue', queue, '--sequence', '2', '--json')
+    expect(JSON.parse(requeued.stdout)).toEqual({ requeued: 1 })
+    expect(bodies(await done('dead', 'list', queue, '--json'))).toEqual(['{"id":0}', '{"id":2}'])
+    expect(bodies(await done('consume', queue, '--count', '1', '--json'))).toEqual(['{"id":1}'])
+    const again = await server.run(['dead', 'requeue', queue, '--sequence', '2'])
+    expect(again).toMatchObject({ exitCode: 3, stderr: expect.stringContaining('no dead letter 2') })
+    const both = ['dead', 'requeue', queue, '--sequence', '1', '--filter', '/id = 2']
+    expect((await server.run(both)).exitCode).toBe(3)
+    expect((await server.run(['dead', 'purge', queue, '--sequence', '3'])).stderr).toContain('Delete 1 dead letter of')
+    await done('dead', 'purge', queue, '--sequence', '3', '--yes')
+    expect(bodies(await done('dead', 'list', queue, '--json'))).toEqual(['{"id":0}'])
+  })
+
   test('A5, B12: a batch whose dead letters are requeued in time is clean', async () => {
     await done('queue', 'declare', 'mended', '--on-dead', 'hold')
     await done('publish', 'mended', '{"id":0}')

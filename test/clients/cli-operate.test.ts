@@ -121,6 +121,28 @@ describe('queue purge', () => {
     expect(await state(queue)).toMatchObject({ ready: 0, leased: 0, delayed: 0 })
   })
 
+  test('A6: one message is shown, released, dead-lettered and deleted by its number', async () => {
+    const queue = await filled('one-by-one', ['"a"', '"b"', '"c"'], '--deliveries-max', '5')
+    await using holding = holder(server, queue)
+    await holding.holds('"a"')
+    const shown = JSON.parse((await done('queue', 'message', queue, '1', '--json')).stdout)
+    expect(shown).toMatchObject({ sequence: 1, state: 'leased', body: '"a"' })
+    expect((await done('queue', 'message', queue, '2')).stdout).toContain('body\t"b"\n')
+    expect((await done('queue', 'message', queue, '1', '--release')).stderr).toContain(
+      'message 1 of one-by-one is released',
+    )
+    const answer = await done('queue', 'message', queue, '2', '--dead-letter', '--json')
+    expect(JSON.parse(answer.stdout)).toEqual({ sequence: 2, result: 'dead-lettered' })
+    expect((await done('dead', 'list', queue)).stdout).toContain('by an operator')
+    const refused = await server.run(['queue', 'message', queue, '3', '--delete'])
+    expect(refused).toMatchObject({ exitCode: 2, stderr: expect.stringContaining('--yes') })
+    await done('queue', 'message', queue, '3', '--delete', '--yes')
+    for (const act of [[], ['--release'], ['--dead-letter'], ['--delete', '--yes']])
+      expect((await server.run(['queue', 'message', queue, '3', ...act])).exitCode, act.join()).toBe(3)
+    expect((await server.run(['queue', 'message', queue, '1', '--release', '--delete'])).exitCode).toBe(2)
+    expect((await server.run(['queue', 'message', queue, 'first'])).exitCode).toBe(2)
+  })
+
   test('on a terminal it asks: only yes is yes', async () => {
     const queue = await filled('asked', ['1', '2'])
     const no = await answered('', 'queue', 'purge', queue)

@@ -71,6 +71,60 @@ describe('filter test', () => {
     expect(JSON.parse(queue.stdout)).toEqual({ tested: 2, matched: 1, first: [2] })
   })
 
+  test('B1: --batches says where a file would be split, which lines no barrier closes, and what is no JSON', async () => {
+    const lines = [
+      '{"n":1}',
+      '{"n":2}',
+      '{"eof":1}',
+      '',
+      'no',
+      '{"n":3}',
+      '{"eof":1}',
+      '{"eof":1}',
+      '{"n":4}',
+      '{"n":5}',
+    ]
+    const command = ['filter', 'test', '/eof = 1', '--file', '-', '--batches']
+    const { exitCode, stdout, stderr } = await server.sluice(command, lines.join('\n'))
+    expect(exitCode).toBe(0)
+    expect(stdout.split('\n').slice(0, -1)).toEqual([
+      'BATCH\tFROM\tTO\tMESSAGES\tBARRIER LINE\tBARRIER',
+      '1\t1\t2\t2\t3\t{"eof":1}',
+      '2\t6\t6\t1\t7\t{"eof":1}',
+      '3\t\t\t0\t8\t{"eof":1}',
+      '4\t9\t10\t2\t\t',
+    ])
+    expect(stderr).toContain('1 line left out that are no JSON; the first is line 5')
+    expect(stderr).toContain('3 barriers, 3 batches closed')
+    expect(stderr).toContain('2 lines from line 9 on: no barrier closes their batch')
+    const answer = await server.sluice([...command, '--json'], lines.join('\n'))
+    expect(JSON.parse(answer.stdout)).toEqual({
+      batches: [
+        { from_line: 1, to_line: 2, count: 2, barrier_line: 3, barrier: '{"eof":1}' },
+        { from_line: 6, to_line: 6, count: 1, barrier_line: 7, barrier: '{"eof":1}' },
+        { count: 0, barrier_line: 8, barrier: '{"eof":1}' },
+      ],
+      open: { from_line: 9, to_line: 10, count: 2 },
+    })
+    expect((await server.run(['filter', 'test', '/eof = 1', '--body', '{}', '--batches'])).exitCode).toBe(2)
+  })
+
+  test('B1: what --batches says of a file is what a queue makes of it', async () => {
+    const lines = Array.from({ length: 1_203 }, (_, n) => JSON.stringify(n % 400 === 399 ? { n, eof: 1 } : { n }))
+    const file = lines.join('\n')
+    const answer = await server.run(['filter', 'test', '/eof = 1', '--file', '-', '--batches', '--json'], file)
+    const { batches, open } = JSON.parse(answer.stdout)
+    await server.run(['queue', 'declare', 'split', '--barrier', '/eof = 1'])
+    expect((await server.run(['publish', 'split', '--file', '-'], file)).exitCode).toBe(0)
+    const listed = JSON.parse((await server.run(['barrier', 'list', 'split', '--json'])).stdout)
+    const counts = listed.map(({ sequence, progress }: { sequence: number; progress: { published: number } }) => ({
+      barrier_line: sequence,
+      count: progress.published,
+    }))
+    expect(batches).toMatchObject(counts)
+    expect(open).toMatchObject({ from_line: 1_201, to_line: 1_203, count: 3 })
+  })
+
   test('exit code 4: a bad expression, with the place', async () => {
     const { exitCode, stderr } = await server.sluice(['filter', 'test', '/a = ', '--body', '{}'])
     expect(exitCode).toBe(4)

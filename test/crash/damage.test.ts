@@ -146,7 +146,7 @@ async function outcomeOf(folder: string, what: string): Promise<'refused' | 'sto
   }
   const { code, signal } = await Promise.race([server.ended, server.end('SIGTERM')])
   expect({ what, code, signal, found: found.length }).toEqual({ what, code: 74, signal: null, found: found.length })
-  expect(server.stderr).toMatch(/^sluice: .*damaged/m)
+  expect(server.stderr).toMatch(/"code":"damaged".*"event":"journal-failed"/)
   return 'stopped'
 }
 

@@ -112,9 +112,13 @@ test.skipIf(library === undefined).each([
     expect(ending).toMatchObject({ code: EXIT_JOURNAL_FAILED, signal: null })
     expect(failedAt).toBeDefined()
     expect(ending.at - failedAt!).toBeLessThan(1_000)
-    const said = server.stderr.split('\n').filter(line => line.startsWith('sluice:'))
-    expect(said).toEqual([
-      expect.stringMatching(/did not reach the disk: .*nothing more is confirmed \(commit-failed\)$/),
+    const said = server.stderr.split('\n').filter(line => line.includes('"level":"error"'))
+    expect(said.map(line => JSON.parse(line))).toMatchObject([
+      {
+        event: 'journal-failed',
+        code: 'commit-failed',
+        reason: expect.stringMatching(/did not reach the disk: .*nothing more is confirmed$/),
+      },
     ])
 
     // The machine goes on: the page cache has it all. It goes down too: what no flush covered is gone.

@@ -216,7 +216,7 @@ test.skipIf(KINDS.length === 0).each(KINDS)(
     const ending = await server.ended
     await publisher.close()
     expect(ending).toMatchObject({ code: 74, signal: null })
-    expect(server.stderr).toMatch(/did not reach the disk: .*\(commit-failed\)/)
+    expect(server.stderr).toMatch(/"code":"commit-failed".*did not reach the disk: /)
     const { confirmed } = flood
 
     const again = ServerProcess.spawn({ folder: data, env: { SLUICE_DISK_FREE_MIN: `${MARK_MIB}MiB` } })

@@ -136,7 +136,7 @@ browserTest('a purge names what is lost, can be left, and takes the name of the 
   expect((await seed.call<{ ready: number }>('GET', 'queues/bulk')).ready).toBe(0)
 })
 
-browserTest('a dead letter is requeued by filter, the others stay', async () => {
+browserTest('a dead letter is requeued by filter, the others stay; one by its own button', async () => {
   const { url, seed } = await openServer()
   await seed.queue('mail', { deliveries_max: 1 })
   await seed.publish('mail', [{ to: 'ada' }, { to: 'grace' }])
@@ -153,6 +153,11 @@ browserTest('a dead letter is requeued by filter, the others stay', async () => 
   const { ready } = await seed.call<{ ready: number }>('GET', 'queues/mail')
   const { messages } = await seed.call<{ messages: { body: string }[] }>('GET', 'queues/mail/dead')
   expect([ready, messages.map(({ body }) => body)]).toEqual([1, ['{"to":"grace"}']])
+  await page.getByLabel('Filter').fill('')
+  await page.getByRole('button', { name: 'Look' }).click()
+  await page.getByRole('button', { name: 'Requeue dead letter 2' }).click()
+  await text(page, '#2 requeued')
+  await text(page, 'No dead letters')
 })
 
 browserTest('a filter is tried on what is in the queue, and a mistake in it is pointed at', async () => {

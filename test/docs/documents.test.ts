@@ -31,15 +31,16 @@ function temporaryFolder(): string {
   return folder
 }
 
-const hasCurl = spawnSync('curl', ['--version']).status === 0
-if (!hasCurl) console.warn('documents that use curl are skipped: apt-get install -y curl')
+const MISSING = ['curl', 'jq'].filter(program => spawnSync(program, ['--version']).status !== 0)
+for (const program of MISSING) console.warn(`documents that use ${program} are skipped: apt-get install -y ${program}`)
 
 test.concurrent.for(DOCUMENTS.filter(document => BLOCKS.some(block => block.document === document && isRun(block))))(
   'what %s tells to type does what it says',
   { timeout: 120_000 },
   async (document, { skip }) => {
     const blocks = BLOCKS.filter(block => block.document === document && isRun(block))
-    if (!hasCurl && blocks.some(({ text }) => /\bcurl\b/.test(text))) skip('needs curl: apt-get install -y curl')
+    const missing = MISSING.find(program => blocks.some(({ text }) => new RegExp(`\\b${program}\\b`).test(text)))
+    if (missing !== undefined) skip(`needs ${missing}: apt-get install -y ${missing}`)
     const { exitCode, said, log } = await runCommands(blocks)
     expect(exitCode, log).toBe(0)
     for (const [index, block] of blocks.entries()) {

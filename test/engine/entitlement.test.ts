@@ -268,6 +268,9 @@ test('what a filter hides is in no count, no page, no holdout and no trial', asy
   expect(ann.peer.barriers({ queue: 'q', limit: 9 })).toMatchObject({ barriers: [{ name: 'seen' }] })
   expect(ann.peer.barrier('q', 'seen')).not.toHaveProperty('progress')
   expect(ann.peer.barrier('q', 'hidden')).toMatchObject({ code: 'no-such-barrier' })
+  // A receipt counts what is hidden.
+  expect(ann.peer.receipt('q', 'seen')).toMatchObject({ code: 'not-allowed' })
+  expect(ann.peer.receipt('q', 'hidden')).toMatchObject({ code: 'no-such-barrier' })
   // The holdouts of `seen` are those of its own batch, which has none.
   expect(ann.peer.holdouts('q', 'hidden', { limit: 9 })).toMatchObject({ code: 'no-such-barrier' })
   expect(all.peer.holdouts('q', 'hidden', { limit: 9 })).toHaveLength(4)
@@ -339,6 +342,7 @@ test('attack 6: whoever has no right on a queue hears the same of it whether it 
     deadLetters: async queue => ann.peer.deadLetters({ queue, limit: 1 }),
     barriers: async queue => ann.peer.barriers({ queue, limit: 9 }),
     barrier: async queue => ann.peer.barrier(queue, 'x'),
+    receipt: async queue => ann.peer.receipt(queue, 'x'),
     holdouts: async queue => ann.peer.holdouts(queue, 'x', { limit: 1 }),
     queue: async queue => ann.peer.queue(queue),
     testFilter: async queue => ann.peer.testFilter('/a = 1', queue),

@@ -109,6 +109,7 @@ const METHODS = [
   'barrier',
   'barriers',
   'holdouts',
+  'receipt',
   'ping',
   'update',
   'pause',

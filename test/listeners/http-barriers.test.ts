@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { virtualClock } from '../../src/engine/clock.ts'
 import { BARRIER, FakeEngine, type Http, RELEASED, record, startHttp, startWithEngine } from './http-support.ts'
@@ -54,6 +55,49 @@ test('B1: a barrier is also published among the messages, marked by its header o
   expect(barriers).toMatchObject([
     { name: 'one', sequence: 2, state: 'waiting' },
     { name: 'two', sequence: 4, state: 'waiting' },
+  ])
+})
+
+// ── receipts ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const receipt = async (http: Http, name: string, queue = 'Q') =>
+  (await http.call('GET', `/v1/queues/${queue}/barriers/${name}/receipt`)).json
+
+test('B10: a receipt names the places between the barriers, also where the record before is gone', async () => {
+  const http = await startWith({ barrier_records: 1 }, '1', '2')
+  await publish(http, 'name=one')
+  await fill(http, 'Q', '3')
+  await publish(http, 'name=two')
+  expect(await receipt(http, 'two')).toMatchObject({ code: 'not-released', state: 'waiting' })
+  await http.call('DELETE', '/v1/queues/Q/messages/1')
+  await http.call('DELETE', '/v1/queues/Q/messages/2')
+  await shown(http, 'one')
+  expect((await receipt(http, 'one')).receipt).toMatchObject({ sequence: 3, first_sequence: 1, last_sequence: 2 })
+  await http.call('DELETE', '/v1/queues/Q/messages/4')
+  await shown(http, 'two')
+  expect(await receipt(http, 'one')).toMatchObject({ code: 'no-such-barrier' })
+  expect(await receipt(http, 'two')).toMatchObject({
+    receipt: { batch: 1, sequence: 5, first_sequence: 4, last_sequence: 4, counts: { published: 1, dropped: 1 } },
+  })
+})
+
+test('B10, B14, B15: a receipt has the hash of what each party said, and the counts of the batches before', async () => {
+  const http = await startWith({}, '1')
+  await http.send('PUT', '/v1/queues/R', {})
+  for (const party of ['a', 'b']) await publish(http, `name=eof&parties=2&party=${party}&forward=R`, party)
+  await http.call('DELETE', '/v1/queues/Q/messages/1')
+  await shown(http, 'eof')
+  const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+  expect((await receipt(http, 'eof')).receipt.parties).toEqual({
+    count: 2,
+    arrived: [
+      { party: 'a', body_sha256: sha256('a') },
+      { party: 'b', body_sha256: sha256('b') },
+    ],
+  })
+  await shown(http, 'eof', 'R')
+  expect((await receipt(http, 'eof', 'R')).receipt.batches).toMatchObject([
+    { queue: 'Q', batch: 0, outcome: 'with-dead', counts: { published: 1, dropped: 1 } },
   ])
 })
 

@@ -201,6 +201,9 @@ class FakePeer implements Peer {
   barrier(_: string, name: string): BarrierView | Refusal {
     return this.#engine.onBarrier(name)
   }
+  receipt(): Refusal {
+    return { code: 'not-released', detail: 'it waits' }
+  }
   holdouts(_: string, __: string, page: { after?: number; limit: number }) {
     return [
       {

@@ -30,6 +30,11 @@ interface Progress {
   readonly dead: number
 }
 
+interface Receipt {
+  readonly receipt: Document
+  readonly sha256: string
+}
+
 interface Holdout extends Document {
   readonly sequence: number
   readonly lease_age_ms?: number
@@ -65,9 +70,13 @@ export function barrierCommand(act: Act): Command {
     .action(act<ListOptions>((shell, [queue], options) => list(shell, queue!, options)))
   const command = (name: string, description: string) =>
     barrier.command(name).description(description).argument('<queue>').argument('<barrier>', 'its name, or @sequence')
-  command('show', 'Shows how far its batch is, or how it ended.').action(
-    act((shell, [queue, name]) => show(shell, queue!, name!)),
-  )
+  command('show', 'Shows how far its batch is, or how it ended.')
+    .option('--receipt', 'of a released one what can be filed, with its SHA-256')
+    .action(
+      act<{ receipt?: boolean }>((shell, [queue, name], options) =>
+        options.receipt === true ? receipt(shell, queue!, name!) : show(shell, queue!, name!),
+      ),
+    )
   command('holdouts', 'Lists the messages that hold it, and why.')
     .option('--after <sequence>', 'only those behind this one', readWhole(0))
     .option('--limit <count>', 'no more than so many', readWhole(1), 100)
@@ -85,6 +94,9 @@ const EXAMPLES = `
 Examples:
   What holds the night's batch?
     $ sluice barrier holdouts sales eof-2026-11-20
+  File what became of it, with a hash that anybody can compute again:
+    $ sluice barrier show sales eof-2026-11-20 --receipt --json > receipt.json
+    $ jq -cjS .receipt receipt.json | sha256sum
   Go on without the rest, which stays in the queue and joins the next batch:
     $ sluice barrier cancel sales eof-2026-11-20 --rest carry
 `
@@ -147,6 +159,21 @@ async function show(shell: Shell, queue: string, name: string): Promise<number> 
   else {
     const { progress, stats, parties, ...rest } = barrier
     const rows = Object.entries({ ...rest, ...((stats ?? progress) as Document), ...(parties as Document | undefined) })
+    await printTable(
+      shell,
+      ['WHAT', 'VALUE'],
+      rows.map(([what, value]) => [what, shown(value)]),
+    )
+  }
+  return DONE
+}
+
+async function receipt(shell: Shell, queue: string, name: string): Promise<number> {
+  const answer = (await ask(shell, 'GET', `${barrierPath(queue, name)}/receipt`)) as unknown as Receipt
+  if (shell.json) await printJson(shell, answer)
+  else {
+    const { counts, ...rest } = answer.receipt
+    const rows = Object.entries({ ...rest, ...(counts as Document), sha256: answer.sha256 })
     await printTable(
       shell,
       ['WHAT', 'VALUE'],

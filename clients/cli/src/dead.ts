@@ -8,10 +8,11 @@ import { ask, LONG_TIMEOUT_MS, queuePath, withQuery } from './http.ts'
 import { confirmed, printJson, type Shell } from './io.ts'
 import { type Cell, printTable } from './table.ts'
 
-/** Which dead letters: all of a queue, those that match, or those of one batch. */
+/** Which dead letters: all of a queue, those that match, those of one batch, or one. */
 interface Choice {
   readonly filter?: string
   readonly batch?: string
+  readonly sequence?: number
 }
 
 interface ListOptions extends Choice {
@@ -48,6 +49,7 @@ const EXAMPLES = `
 Examples:
   $ sluice dead list sales --batch eof-2026-11-20
   $ sluice dead requeue sales --filter "/store = 17"
+  $ sluice dead requeue sales --sequence 3
   $ sluice dead purge sales --yes
 `
 
@@ -55,6 +57,7 @@ function withChoice(command: Command): Command {
   return command
     .option('--filter <expression>', 'only those that match')
     .option('--batch <barrier>', 'only those of the batch that this barrier closes')
+    .option('--sequence <number>', 'only the one with this number, as "dead list" tells it', readWhole(1))
 }
 
 const COLUMNS: Columns = {
@@ -67,8 +70,12 @@ const COLUMNS: Columns = {
   DETAIL: message => message.origin?.['detail'] as Cell,
 }
 
-async function list(shell: Shell, queue: string, { limit, filter, batch, after }: ListOptions): Promise<number> {
-  const pages = pagesOf(shell, deadPath(queue), { filter, batch, after }, limit)
+async function list(
+  shell: Shell,
+  queue: string,
+  { limit, filter, batch, sequence, after }: ListOptions,
+): Promise<number> {
+  const pages = pagesOf(shell, deadPath(queue), { filter, batch, sequence, after }, limit)
   await listMessages(shell, pages, { ...COLUMNS, BODY: bodyCell(shell) })
   return DONE
 }
@@ -102,17 +109,18 @@ async function find(shell: Shell, queue: string, sequence: number): Promise<Seen
   return undefined
 }
 
-async function requeue(shell: Shell, queue: string, { filter, batch }: Choice): Promise<number> {
-  const path = withQuery(`${deadPath(queue)}/requeue`, { filter, batch })
+async function requeue(shell: Shell, queue: string, { filter, batch, sequence }: Choice): Promise<number> {
+  const path = withQuery(`${deadPath(queue)}/requeue`, { filter, batch, sequence })
   const answer = await ask(shell, 'POST', path, undefined, LONG_TIMEOUT_MS)
   if (shell.json) await printJson(shell, answer)
   shell.talk.done(`${counted(answer['requeued'] as number, 'message')} back in ${queue}`)
   return DONE
 }
 
-async function purge(shell: Shell, queue: string, { filter, batch }: Choice): Promise<number> {
-  await confirmed(shell, `Delete ${await numberOf(shell, queue, { filter, batch })} of ${queue}?`)
-  const answer = await ask(shell, 'DELETE', withQuery(deadPath(queue), { filter, batch }), undefined, LONG_TIMEOUT_MS)
+async function purge(shell: Shell, queue: string, { filter, batch, sequence }: Choice): Promise<number> {
+  const choice = { filter, batch, sequence }
+  await confirmed(shell, `Delete ${await numberOf(shell, queue, choice)} of ${queue}?`)
+  const answer = await ask(shell, 'DELETE', withQuery(deadPath(queue), choice), undefined, LONG_TIMEOUT_MS)
   if (shell.json) await printJson(shell, answer)
   shell.talk.done(`${counted(answer['purged'] as number, 'dead letter')} of ${queue} deleted`)
   return DONE
@@ -121,7 +129,7 @@ async function purge(shell: Shell, queue: string, { filter, batch }: Choice): Pr
 async function numberOf(
   shell: Shell,
   queue: string,
-  choice: { readonly filter: string | undefined; readonly batch: string | undefined },
+  choice: { readonly [K in keyof Choice]-?: Choice[K] | undefined },
 ): Promise<string> {
   let found = 0
   let isAll = true

@@ -57,6 +57,10 @@ const ADVICE: Readonly<Record<string, (shell: Shell) => readonly string[]>> = {
     'repeated ids are left out by a queue with a dedupe window: sluice queue update NAME --dedupe-window 24h',
   ],
   'barrier-exists': () => ['a barrier name is used once; choose another with --barrier=NAME'],
+  'not-released': () => [
+    'wait for it: sluice wait QUEUE BARRIER',
+    'or see what holds it: sluice barrier holdouts QUEUE BARRIER',
+  ],
   'queue-mismatch': () => [
     'see what it is like now: sluice queue show NAME',
     'or change it:            sluice queue update NAME --OPTION VALUE',

@@ -6,12 +6,13 @@ import { counted } from './format.ts'
 import { ask, type Document, LONG_TIMEOUT_MS, queuePath, withQuery } from './http.ts'
 import { confirmed, printJson, type Shell } from './io.ts'
 import { type PeekOptions, peekQueue } from './peek.ts'
+import { addMessageCommand } from './queue-message.ts'
 import { queueOptionsOf, withQueueOptions } from './queue-options.ts'
 import { type Cell, printTable } from './table.ts'
 
 export function queueCommand(act: Act): Command {
   const queue = new Command('queue')
-    .summary('declare, list, show, update, purge, pause and delete queues; look into them')
+    .summary('declare, list, show, update, purge, pause and delete queues; look into them, and after one message')
     .description('Looks after queues.')
   queue.command('list').description('Lists all queues.').action(act(list))
   queue
@@ -56,6 +57,7 @@ export function queueCommand(act: Act): Command {
     .option('--after <sequence>', 'only those behind this one', readWhole(0))
     .option('--limit <count>', 'no more than so many', readWhole(1), 100)
     .action(act<PeekOptions>((shell, [name], options) => peekQueue(shell, name!, options)))
+  addMessageCommand(queue, act)
   queue
     .command('delete')
     .description('Deletes a queue with all its messages.')
@@ -70,6 +72,7 @@ Examples:
   $ sluice queue list
   $ sluice queue show sales --json
   $ sluice queue peek sales --state leased
+  $ sluice queue message sales 17 --release
   $ sluice queue delete sales --yes
 `
 

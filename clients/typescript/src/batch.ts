@@ -126,6 +126,19 @@ export interface BarriersPage<T = unknown> {
   readonly next?: number
 }
 
+/**
+ * The record of a released barrier in a form that can be kept elsewhere. It covers what the server has on record of the
+ * batch, not the bodies of its messages: of those the server keeps nothing once they are settled.
+ */
+export interface BatchReceipt {
+  /** What is hashed: canonical JSON (RFC 8785), in UTF-8. */
+  readonly text: string
+  /** SHA-256 of `text`, in hexadecimal. */
+  readonly sha256: string
+  /** `text`, parsed: `queue`, `outcome`, `counts`, `first_sequence`, … named as over HTTP. */
+  readonly document: Readonly<Record<string, unknown>>
+}
+
 /** A message that holds a batch, and why. */
 export interface Holdout {
   readonly sequence: number
@@ -240,6 +253,20 @@ export class BatchHandle<T = unknown> {
   async show({ signal }: { readonly signal?: AbortSignal } = {}): Promise<BatchView<T>> {
     const params = { queue: this.queue, barrier: this.name }
     return this.#seen(await this.#session.request('barrier', () => params, { signal }))
+  }
+
+  /**
+   * What can be filed of it once it is released, for as long as the queue keeps its record.
+   *
+   * @throws RefusedError `not-released`, `no-such-barrier`, `not-allowed`: this token sees only some messages
+   */
+  async receipt({ signal }: { readonly signal?: AbortSignal } = {}): Promise<BatchReceipt> {
+    const params = { queue: this.queue, barrier: this.name }
+    const { text, sha256 } = (await this.#session.request('receipt', () => params, { signal })) as {
+      text: string
+      sha256: string
+    }
+    return { text, sha256, document: JSON.parse(text) }
   }
 
   /**

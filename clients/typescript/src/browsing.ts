@@ -56,6 +56,8 @@ export interface DeadLetterChoice {
   readonly batch?: string
   /** Those that match. */
   readonly filter?: string
+  /** The one with this number, as `list()` tells it. */
+  readonly sequence?: number
 }
 
 /** The dead letters that came from one queue. */

@@ -8,6 +8,7 @@ export {
   type BatchParties,
   type BatchParty,
   type BatchProgress,
+  type BatchReceipt,
   type BatchRecord,
   type BatchStats,
   type BatchSummary,

@@ -83,6 +83,15 @@ export const BARRIER_ROUTES: readonly Route[] = [
   },
   {
     method: 'GET',
+    path: '/v1/queues/{queue}/barriers/{barrier}/receipt',
+    summary: 'The record of a released barrier in a form that can be kept elsewhere, with its SHA-256',
+    statuses: [200, 400, 403, 404, 409],
+    right: ['consume', 'browse', 'barrier', 'admin'],
+    answers: { 200: json(object({ receipt: ref('Receipt'), sha256: TEXT })) },
+    handle: receipt,
+  },
+  {
+    method: 'GET',
     path: '/v1/queues/{queue}/barriers/{barrier}/holdouts',
     summary: 'The messages that hold a barrier, in queue order',
     statuses: [200, 400, 404],
@@ -167,6 +176,13 @@ async function show({ connection, path, query }: Exchange): Promise<Reply> {
   // A queue may keep no records: then what was waited for is gone again, and still the answer.
   if (isRefusal(view) && !isRefusal(answer)) return { status: 200, json: { state: 'released', ...showRecord(answer) } }
   return { status: 200, json: showBarrier(accepted(view)) }
+}
+
+function receipt({ connection, path, query }: Exchange): Reply {
+  const { queue, barrier } = path as { queue: string; barrier: string }
+  query.end()
+  const { document, sha256 } = accepted(connection.peer.receipt(queue, barrier))
+  return { status: 200, json: { receipt: document, sha256 } }
 }
 
 function holdouts({ connection, path, query }: Exchange): Reply {

@@ -3,19 +3,24 @@ import { readCommand } from './body.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { present } from './message-json.ts'
 import { messagesReply, readPage } from './pages.ts'
-import { accepted, badRequest } from './problem.ts'
+import { accepted, badRequest, Problem } from './problem.ts'
 import type { Route } from './routes.ts'
 import { FILTER, INTEGER, json, object, PAGE, type Parameter, query, ref, TEXT } from './schema.ts'
 
 /* The dead letters that came from a queue, wherever they are now. */
 
-const CHOICE: readonly Parameter[] = [FILTER, query('batch', TEXT, 'Name of the barrier of their batch')]
+const CHOICE: readonly Parameter[] = [
+  FILTER,
+  query('batch', TEXT, 'Name of the barrier of their batch'),
+  query('sequence', INTEGER, 'Only the one with this number, as the list tells it'),
+]
+const SEQUENCE = { min: 1, max: Number.MAX_SAFE_INTEGER }
 
 export const DEAD_LETTER_ROUTES: readonly Route[] = [
   {
     method: 'GET',
     path: '/v1/queues/{queue}/dead',
-    summary: 'List dead letters that came from this queue, all or of one batch, with origin and reason',
+    summary: 'List dead letters that came from this queue, all, by filter, of one batch or one, with origin and reason',
     statuses: [200, 400, 404, 422],
     right: ['browse'],
     parameters: [...CHOICE, ...PAGE],
@@ -25,18 +30,18 @@ export const DEAD_LETTER_ROUTES: readonly Route[] = [
   {
     method: 'POST',
     path: '/v1/queues/{queue}/dead/requeue',
-    summary: 'Put dead letters back into this queue: all, by filter, or of one batch',
+    summary: 'Put dead letters back into this queue: all, by filter, of one batch, or one',
     statuses: [200, 400, 404, 408, 413, 415, 422, 503],
     right: ['admin'],
     parameters: CHOICE,
-    body: json(object({}, { filter: TEXT, batch: TEXT })),
+    body: json(object({}, { filter: TEXT, batch: TEXT, sequence: INTEGER })),
     answers: { 200: json(object({ requeued: INTEGER })) },
     handle: requeue,
   },
   {
     method: 'DELETE',
     path: '/v1/queues/{queue}/dead',
-    summary: 'Purge dead letters that came from this queue: all, by filter, or of one batch',
+    summary: 'Purge dead letters that came from this queue: all, by filter, of one batch, or one',
     statuses: [200, 400, 404, 422, 503],
     right: ['admin'],
     parameters: CHOICE,
@@ -60,17 +65,21 @@ async function requeue(exchange: Exchange): Promise<Reply> {
   const inBody = present<Partial<DeadLetterChoice>>({
     filter: command.text('filter'),
     batch: command.text('batch'),
+    sequence: command.integer('sequence', SEQUENCE),
   })
   command.end()
-  for (const field of ['filter', 'batch'] as const) {
+  for (const field of ['filter', 'batch', 'sequence'] as const) {
     if (inBody[field] === '') throw command.mistake(field, 'is empty')
     if (inQuery[field] !== undefined && inBody[field] !== undefined)
       throw badRequest(`${field} is given in the query and in the body`, { field })
   }
+  const choice = { ...inQuery, ...inBody }
   const answer = await exchange.connection.ask<{ requeued: number } | Refusal>((peer, answered) =>
-    peer.requeueDeadLetters({ ...inQuery, ...inBody }, answered),
+    peer.requeueDeadLetters(choice, answered),
   )
-  return { status: 200, json: { requeued: accepted(answer).requeued } }
+  const { requeued } = accepted(answer)
+  checkFound(choice, requeued)
+  return { status: 200, json: { requeued } }
 }
 
 async function purge(exchange: Exchange): Promise<Reply> {
@@ -79,7 +88,16 @@ async function purge(exchange: Exchange): Promise<Reply> {
   const answer = await exchange.connection.ask<{ purged: number } | Refusal>((peer, answered) =>
     peer.purgeDeadLetters(choice, answered),
   )
-  return { status: 200, json: { purged: accepted(answer).purged } }
+  const { purged } = accepted(answer)
+  checkFound(choice, purged)
+  return { status: 200, json: { purged } }
+}
+
+/** Of many none may be there; one that was named and is not is a mistake. */
+function checkFound({ queue, sequence }: DeadLetterChoice, count: number): void {
+  if (sequence === undefined || count > 0) return
+  const detail = `queue "${queue}" has no dead letter ${sequence}, or none that was asked for`
+  throw new Problem('no-such-message', detail, { queue, sequence })
 }
 
 function readChoice({ path, query }: Exchange): DeadLetterChoice {
@@ -87,5 +105,6 @@ function readChoice({ path, query }: Exchange): DeadLetterChoice {
     queue: path['queue']!,
     filter: query.text('filter'),
     batch: query.text('batch'),
+    sequence: query.integer('sequence', SEQUENCE),
   })
 }

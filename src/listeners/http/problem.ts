@@ -52,6 +52,7 @@ export const STATUS_OF: Readonly<Record<ProblemCode, number>> = {
   'queue-in-use': 409,
   'barrier-exists': 409,
   'barrier-mismatch': 409,
+  'not-released': 409,
   'lease-lost': 409,
   'already-settled': 409,
   'producer-taken-over': 409,

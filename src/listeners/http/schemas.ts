@@ -102,6 +102,38 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
     { published: INTEGER, acked: INTEGER, dead: INTEGER, expired: INTEGER, dropped: INTEGER, carried: INTEGER },
     { first_published_at: TIME, last_settled_at: TIME },
   ),
+  Receipt: object(
+    {
+      receipt: { const: 1 },
+      queue: TEXT,
+      sequence: INTEGER,
+      batch: INTEGER,
+      last_sequence: INTEGER,
+      outcome: OUTCOME,
+      counts: ref('ReceiptCounts'),
+      published_at: TIME,
+      released_at: TIME,
+      body_sha256: TEXT,
+    },
+    {
+      name: TEXT,
+      first_sequence: INTEGER,
+      first_published_at: TIME,
+      last_settled_at: TIME,
+      parties: object({ count: INTEGER, arrived: listOf(object({ party: TEXT, body_sha256: TEXT })) }),
+      batches: listOf(
+        object({ queue: TEXT, outcome: OUTCOME }, { batch: INTEGER, sequence: INTEGER, counts: ref('ReceiptCounts') }),
+      ),
+    },
+  ),
+  ReceiptCounts: object({
+    published: INTEGER,
+    acked: INTEGER,
+    dead: INTEGER,
+    expired: INTEGER,
+    dropped: INTEGER,
+    carried: INTEGER,
+  }),
   Parties: object(
     { count: INTEGER, missing: INTEGER, arrived: listOf(TEXT) },
     { messages: listOf(object({ party: TEXT }, MESSAGE)) },

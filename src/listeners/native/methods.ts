@@ -65,6 +65,13 @@ const METHODS: Readonly<Record<string, Method>> = {
     const barrier = peer.barrier(queue, name)
     answer(isRefusal(barrier) ? barrier : barrierMap(barrier))
   },
+  receipt(peer, params, answer) {
+    const queue = params.text('queue')
+    const name = params.text('barrier')
+    params.end()
+    const receipt = peer.receipt(queue, name)
+    answer(isRefusal(receipt) ? receipt : { text: receipt.text, sha256: receipt.sha256 })
+  },
   barriers(peer, params, answer) {
     const queue = params.text('queue')
     const state = params.optionalOneOf('state', BARRIER_STATES)

@@ -95,5 +95,6 @@ function choice(params: Params): DeadLetterChoice {
   const queue = params.text('queue')
   const filter = params.optionalText('filter')
   const batch = params.optionalText('batch')
-  return { queue, ...(filter && { filter }), ...(batch && { batch }) }
+  const sequence = params.optionalUint('sequence')
+  return { queue, ...(filter && { filter }), ...(batch && { batch }), ...(sequence !== undefined && { sequence }) }
 }

@@ -5,8 +5,8 @@ import { isRefusal } from './refusals.ts'
 /** Batch summaries in a record; of more the first are told, for a record must fit into a frame. */
 const BATCHES_MAX = 4_096
 
-/** As a `barrier` frame shows it; its message travels beside it. */
-export function recordMap({ bytes: _, parties, batches, ...record }: BarrierRecord): ValueMap {
+/** As a `barrier` frame shows it; its message travels beside it, and what only a receipt tells is left out. */
+export function recordMap({ bytes: _, after: __, parties, batches, ...record }: BarrierRecord): ValueMap {
   return {
     ...toSnakeCase(record),
     ...(batches !== undefined && { batches: batches.slice(0, BATCHES_MAX).map(toSnakeCase) }),

@@ -1,7 +1,7 @@
 import { useEffect, useState } from 'preact/hooks'
 import { ask, path } from '../api.ts'
 import { count } from '../format.ts'
-import { confirm, lost, typedFor } from '../parts/acting.tsx'
+import { act, confirm, lost, typedFor } from '../parts/acting.tsx'
 import { Empty } from '../parts/common.tsx'
 import { MessageCard } from '../parts/message.tsx'
 import type { Message } from '../shapes.ts'
@@ -66,6 +66,11 @@ export function DeadLetters({ queue, dead, mayBrowse, mayOperate }: Terms) {
       setProblem,
     )
   }
+  const requeueOne = (sequence: number): void =>
+    act(`#${sequence} requeued`, async () => {
+      await ask('POST', path(['queues', queue, 'dead', 'requeue'], { sequence }))
+      look()
+    })
   const purge = (): void => {
     counted().then(
       many =>
@@ -137,7 +142,15 @@ export function DeadLetters({ queue, dead, mayBrowse, mayOperate }: Terms) {
         <>
           <ul class="messages" aria-label="Dead letters">
             {found.messages.map(message => (
-              <MessageCard key={message.sequence} message={message} now={Date.now()} />
+              <MessageCard key={message.sequence} message={message} now={Date.now()}>
+                {mayOperate && (
+                  <span class="acts">
+                    <button type="button" onClick={() => requeueOne(message.sequence)}>
+                      Requeue<span class="hidden"> dead letter {message.sequence}</span>
+                    </button>
+                  </span>
+                )}
+              </MessageCard>
             ))}
           </ul>
           <nav class="pager" aria-label="Pages">
