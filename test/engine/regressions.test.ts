@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Pulled } from '../../src/engine/peer.ts'
 import { records, soon, TestPeer, testEngine } from '../support/engine.ts'
 
 // What the simulation found, shortened to what matters. Each failed once.
@@ -76,4 +77,28 @@ test('P8, P9: an accepted publish hears of its refusal only once that is on disk
   second.journal.commitAll()
   await soon()
   expect(again.take()).toEqual(['confirmed 0 as 100002', 'confirmed 0 as 100003', 'refused 0: queue-full'])
+})
+
+test('B11: a pull whose time is over while a release is on its way to the disk is told the batch before it', async () => {
+  const { engine, clock, journal } = await testEngine()
+  engine.declare('q', {})
+  const ann = new TestPeer(engine, 'ann')
+  const answers: Pulled[] = []
+  const pull = (more: { readonly waitMs: number; readonly afterBatch?: number }) =>
+    ann.peer.pull({ queue: 'q', messagesMax: 1, ...more }, answer => answers.push(answer as Pulled))
+  ann.publish('q', ['a', ['', { barrier: { name: 'b' } }]])
+  journal.commitAll()
+  pull({ waitMs: 100 })
+  await soon()
+  const [{ sequence = 0, leaseToken = '' } = {}] = answers[0]?.deliveries ?? []
+  pull({ waitMs: 100 })
+  ann.peer.settleTokens({ queue: 'q', deliveries: [{ sequence, leaseToken }], how: { kind: 'ack' } }, () => {})
+  clock.advance(100)
+  await soon()
+  // The barrier is released, and cannot be sent before that is on disk.
+  expect(answers[1]).toMatchObject({ deliveries: [], barriers: [], batch: 0 })
+  journal.commitAll()
+  pull({ waitMs: 100, afterBatch: answers[1]?.batch ?? -1 })
+  await soon()
+  expect(answers[2]).toMatchObject({ barriers: [{ record: { name: 'b' }, replayed: true }], batch: 1 })
 })
