@@ -1,5 +1,6 @@
 import type { QueueView } from '../../src/engine/peer.ts'
 import type { HistoryEvent } from '../support/history/history.ts'
+import { laneOf } from './lanes.ts'
 import { isSteady, type Plan, WORK } from './plan.ts'
 
 /** A message out in a group. */
@@ -7,6 +8,15 @@ interface Out {
   readonly id: string
   readonly subscriber: string
   readonly t: number
+}
+
+/** Outcomes of batches that did not wait for what was to come. */
+const ENDED: ReadonlySet<string> = new Set(['expired', 'cancelled', 'failed'])
+
+interface Since {
+  readonly queue: string
+  readonly t: number
+  readonly lane: number | undefined
 }
 
 /** What must hold beside the history's own rules. */
@@ -20,9 +30,10 @@ export class Invariants {
   readonly #told = new Map<string, { readonly at: number; readonly seq: number }[]>()
   readonly #mustBeIn = new Map<string, number>()
   readonly #isIn = new Map<string, number>()
-  readonly #since = new Map<string, { readonly queue: string; readonly t: number }>()
+  readonly #since = new Map<string, Since>()
   readonly #left = new Set<string>()
   readonly #barriersOf = new Map<string, Set<string>>()
+  readonly #parties = new Map<string, { readonly count: number; readonly begun: Set<number> }>()
   readonly #batchOf = new Map<string, number>()
 
   constructor(plan: Plan) {
@@ -97,8 +108,16 @@ export class Invariants {
 
   // ── barriers: each once to a program that goes on over reconnects (B5, B11) ────────────────────────────────────
 
-  subscribed(subscriber: string, queue: string, t: number): void {
-    if (!this.#since.has(subscriber) && !this.#left.has(subscriber)) this.#since.set(subscriber, { queue, t })
+  /** @param lane whose messages and barriers it wants; absent: all */
+  subscribed(subscriber: string, queue: string, t: number, lane: number | undefined): void {
+    if (!this.#since.has(subscriber) && !this.#left.has(subscriber)) this.#since.set(subscriber, { queue, t, lane })
+  }
+
+  /** A party is about to be published. */
+  party(barrier: string, count: number, party: number): void {
+    const known = this.#parties.get(barrier) ?? { count, begun: new Set() }
+    known.begun.add(party)
+    this.#parties.set(barrier, known)
   }
 
   gone(subscriber: string): void {
@@ -106,7 +125,10 @@ export class Invariants {
     this.#left.add(subscriber)
   }
 
-  barrier(subscriber: string, name: string, batch: number): void {
+  barrier(subscriber: string, name: string, batch: number, outcome: string): void {
+    const parties = this.#parties.get(name)
+    if (parties !== undefined && parties.begun.size < parties.count && !ENDED.has(outcome))
+      this.say(`B14: ${subscriber} got barrier ${name} when ${parties.begun.size} of ${parties.count} parties had come`)
     const seen = this.#barriersOf.get(subscriber) ?? new Set()
     if (seen.has(name)) this.say(`B11: ${subscriber} got barrier ${name} twice`)
     const last = this.#batchOf.get(subscriber) ?? -1
@@ -133,9 +155,10 @@ export class Invariants {
         if (after.seq <= before.seq) this.say(`P3: ${lane} was told ${after.seq} after ${before.seq}`)
       }
     }
-    for (const [subscriber, { queue, t }] of this.#since) {
+    for (const [subscriber, { queue, t, lane }] of this.#since) {
       for (const barrier of barriers) {
         if (barrier.queue !== queue || barrier.publishedAt <= t) continue
+        if (lane !== undefined && laneOf(barrier.name) !== lane) continue
         if (!this.#barriersOf.get(subscriber)?.has(barrier.name))
           this.say(`B5, B11: ${subscriber} was there from ${t} on and never got barrier ${barrier.name} of ${queue}`)
       }

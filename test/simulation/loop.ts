@@ -147,9 +147,10 @@ export class Life {
   /** Never resolves for one that has died. */
   readonly sleep = (ms: number): Promise<void> => new Promise(resolve => void this.after(ms, resolve))
 
-  get clock(): Clock {
-    const loop = this.#loop
-    return { now: () => loop.now, at: (time, callback) => this.after(time - loop.now, callback) }
+  /** Of a process that was started when the wall clock was so many ms ahead of the world's time. */
+  clockAhead(ms: number): Clock {
+    const now = () => this.#loop.now + ms
+    return { now, at: (time, callback) => this.after(time - now(), callback) }
   }
 
   /** Of a listener's connections, or of a client. */

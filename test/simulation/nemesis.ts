@@ -5,6 +5,11 @@ import type { Random } from './random.ts'
 import type { Cast } from './run.ts'
 import type { Body, World } from './world.ts'
 
+/** How far the wall clock jumps. */
+const JUMPS_MS = [-3_600_000, -60_000, 600_000, 7_200_000]
+/** Where message ids are remembered for an hour. */
+const HOPS_MS = [-600_000, -60_000, 60_000, 600_000]
+
 /** Makes things go wrong, at times and in ways that the seed says. */
 export class Nemesis {
   readonly #world: World
@@ -12,6 +17,7 @@ export class Nemesis {
   readonly #random: Random
   readonly #life: Life
   #operator: Client | undefined
+  #wallMaxMs = 0
 
   constructor(world: World, cast: Cast, random: Random) {
     this.#world = world
@@ -41,6 +47,9 @@ export class Nemesis {
     disk.freeBytes = 10 ** 12
     network.isPartitioned = false
     server.repair()
+    // What was delayed when the wall clock was ahead would wait until it is there again.
+    server.wallMs = this.#wallMaxMs
+    if (server.startedWallMs !== server.wallMs) server.kill()
     server.start()
     this.#world.act(this.#life, this.#resume())
     // A stop that was under way ends, and the next start follows.
@@ -95,6 +104,12 @@ export class Nemesis {
         break
       case 'consumerLeaves':
         this.#cast.oneLeaves()
+        break
+      case 'clockJump':
+        server.wallMs += random.pick(plan.work.hasDedupe ? HOPS_MS : JUMPS_MS)
+        this.#wallMaxMs = Math.max(this.#wallMaxMs, server.wallMs)
+        // It shows at the next start; mostly that is soon.
+        if (random.chance(0.8)) this.#killed(random.int(0, 500))
         break
       case 'partition':
         network.isPartitioned = true

@@ -49,7 +49,14 @@ async function work(): Promise<void> {
 }
 
 function hunt(folder: string): Promise<Found> {
-  const args = ['--max-semi-space-size=32', '--conditions=@sluice/source', '--import', 'tsx', 'test/simulation/mutants/hunt.ts', `${SEEDS_MAX}`]
+  const args = [
+    '--max-semi-space-size=32',
+    '--conditions=@sluice/source',
+    '--import',
+    'tsx',
+    'test/simulation/mutants/hunt.ts',
+    `${SEEDS_MAX}`,
+  ]
   const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], timeout: HANGS_MS })
   const text = { out: '', err: '' }
   child.stdout.on('data', chunk => (text.out += chunk))

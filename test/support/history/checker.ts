@@ -36,6 +36,8 @@ export interface CheckerOptions {
   readonly halfOpenMs?: number
   /** Barriers that were ended early although nobody may have been told: `queue id`. */
   readonly endedEarly?: ReadonlySet<string>
+  /** Barriers of whose batch so many messages were dropped without a word: `queue id`. */
+  readonly dropped?: ReadonlyMap<string, number>
 }
 
 /** A suspicion that needs the whole history: that the message stands before the barrier, and was there. */
@@ -101,6 +103,7 @@ export class HistoryChecker {
     const { type } = event
     if (type === 'server-kill') this.#killed(event.t)
     else if (type === 'server-up') return
+    else if (type === 'clock-jump') this.#clockJumped(event.by ?? 0)
     else if (type === 'disconnect') this.#disconnected(event)
     else this.#onQueue(event)
   }
@@ -303,6 +306,12 @@ export class HistoryChecker {
     this.lastKillAt = t
     for (const queue of this.queues.values())
       for (const session of queue.sessions.values()) if (session.isOpen) this.#end(session, t)
+  }
+
+  /** Ends of life count by the wall clock over a restart (R6). They may come later, too: what may be gone need not be. */
+  #clockJumped(by: number): void {
+    if (by <= 0) return
+    for (const queue of this.queues.values()) for (const message of queue.messages.values()) message.endsAt -= by
   }
 
   #end(session: Session, t: number): void {
@@ -576,6 +585,16 @@ export class HistoryChecker {
     const { outcome } = barrier
     if (this.options.endedEarly?.has(`${barrier.queue} ${barrier.id}`)) return true
     return outcome === 'expired' || outcome === 'cancelled' || outcome === 'failed'
+  }
+
+  /** Whether it may have been dropped with a batch that was ended early, and how many were in its queue. */
+  mayBeDropped(message: Message): boolean {
+    const queue = this.queues.get(message.queue)
+    for (const barrier of queue?.barriers.values() ?? []) {
+      const isFifo = this.options.fifoPublishers ?? false
+      if (this.options.dropped?.has(`${barrier.queue} ${barrier.id}`) && !isAfter(message, barrier, isFifo)) return true
+    }
+    return false
   }
 
   // ── settling ───────────────────────────────────────────────────────────────────────────────────────────────────
