@@ -9,7 +9,7 @@ import { viewQueue } from '../core/snapshot.ts'
 import { type Effect, Turn } from '../core/turn.ts'
 import type { Journal, JournalFailure } from '../journal/journal.ts'
 import { Alarm } from './alarm.ts'
-import { Bodies } from './bodies.ts'
+import { Bodies, isJournalFailure } from './bodies.ts'
 import type { Clock } from './clock.ts'
 import { Door } from './door.ts'
 import { type ContentFilter, NOBODY } from './entitlement.ts'
@@ -113,7 +113,7 @@ export class Engine implements EngineDoor {
     this.limits = { messageMax: options.messageMax, frameMessagesMax: options.frameMessagesMax }
     this.soon = options.soon ?? queueMicrotask
     this.later = options.later ?? (callback => void setImmediate(callback))
-    this.bodies = new Bodies(options.journal)
+    this.bodies = new Bodies(options.journal, reason => this.fail(reason))
     this.intake = new Intake(options.messageMax)
     this.broker = new Broker({
       publishedAt: (queue, sequence) => this.bodies.publishedAt(queue, sequence),
@@ -469,10 +469,6 @@ export class Engine implements EngineDoor {
 /** The numbers of a producer are its principal's alone: another who knows its id neither ends it nor counts on for it. */
 function producerOf({ name }: Principal, producer: string): string {
   return createHash('sha256').update(`${producer} ${name}`).digest('hex').slice(0, producer.length)
-}
-
-function isJournalFailure(error: unknown): error is JournalFailure {
-  return error instanceof Error && error.name === 'JournalFailure'
 }
 
 /** The way from a queue back to itself, as text. */

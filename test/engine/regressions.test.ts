@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Pulled } from '../../src/engine/peer.ts'
+import { JournalFailure } from '../../src/journal/journal.ts'
+import { memoryJournal } from '../../src/journal/memory.ts'
 import { records, soon, TestPeer, testEngine } from '../support/engine.ts'
 
 // What the simulation found, shortened to what matters. Each failed once.
@@ -101,4 +103,21 @@ test('B11: a pull whose time is over while a release is on its way to the disk i
   pull({ waitMs: 100, afterBatch: answers[1]?.batch ?? -1 })
   await soon()
   expect(answers[2]).toMatchObject({ barriers: [{ record: { name: 'b' }, replayed: true }], batch: 1 })
+})
+
+test('R8: a damaged row ends the server also where a filter looks at it', async () => {
+  const journal = memoryJournal({ manual: true })
+  const { engine, failures } = await testEngine({ journal })
+  engine.declare('q', {})
+  const ann = new TestPeer(engine, 'ann')
+  ann.publish('q', ['{"a":1}'])
+  journal.commitAll()
+  const damaged = new JournalFailure('damaged', 'the data are damaged: message row 1')
+  journal.row = () => {
+    throw damaged
+  }
+  const subscribe = () => ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 1, filter: '/a = 1' })
+  expect(subscribe).toThrow(damaged)
+  expect(failures).toEqual([damaged])
+  expect(engine.isOpen).toBe(false)
 })

@@ -184,7 +184,7 @@ class Connection {
   #atServer(item: Item): void {
     if (!this.#isServerOpen || !this.server.isAlive) return
     this.wire.emit('data', Buffer.alloc(HEAD_BYTES))
-    if (item.kind === 'message') this.socket.emit('message', Buffer.from(item.bytes), true)
+    if (item.kind === 'message') this.server.guard(() => this.socket.emit('message', Buffer.from(item.bytes), true))
     else if (item.kind === 'ping') this.#down.send({ kind: 'pong' })
     else if (item.kind === 'close') {
       this.#down.send({ kind: 'close', code: item.code, reason: item.reason })
