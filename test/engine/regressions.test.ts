@@ -121,3 +121,19 @@ test('R8: a damaged row ends the server also where a filter looks at it', async 
   expect(failures).toEqual([damaged])
   expect(engine.isOpen).toBe(false)
 })
+
+test('B11: a new subscription, or a pull, is not told of a batch behind a release that a crash can take back', async () => {
+  const { engine, clock, journal } = await testEngine()
+  engine.declare('q', {})
+  const ann = new TestPeer(engine, 'ann')
+  ann.publish('q', [['', { barrier: { name: 'b' } }]])
+  const subscribe = (subscription: number) => ann.peer.subscribe({ subscription, queue: 'q', prefetch: 1 })
+  expect(subscribe(1)).toMatchObject({ batch: 0 })
+  const pulled: Pulled[] = []
+  ann.peer.pull({ queue: 'q', messagesMax: 1, waitMs: 10 }, answer => pulled.push(answer as Pulled))
+  clock.advance(10)
+  await soon()
+  expect(pulled).toMatchObject([{ batch: 0 }])
+  journal.commitAll()
+  expect(subscribe(2)).toMatchObject({ batch: 1 })
+})
