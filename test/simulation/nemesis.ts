@@ -111,6 +111,9 @@ export class Nemesis {
         // It shows at the next start; mostly that is soon.
         if (random.chance(0.8)) this.#killed(random.int(0, 500))
         break
+      case 'killAtRelease':
+        this.#killAtRelease()
+        break
       case 'partition':
         network.isPartitioned = true
         loop.after(random.int(500, 8_000), () => {
@@ -129,6 +132,20 @@ export class Nemesis {
     // Once in a while while it starts.
     if (this.#random.chance(0.2))
       loop.after(downMs + this.#random.int(0, 6), () => this.#world.isCalm || this.#killed(10))
+  }
+
+  /** The next time that a release is on its way to the disk, and what stands behind it perhaps on its way to a consumer. */
+  #killAtRelease(): void {
+    const { server, loop, disk } = this.#world
+    const random = this.#random
+    disk.began = () => {
+      if (!server.isReleasing) return
+      disk.began = () => {}
+      const { starts } = server
+      loop.after(random.int(0, disk.slowMs), () => {
+        if (server.starts === starts && !this.#world.isCalm) this.#killed(random.int(0, 500))
+      })
+    }
   }
 
   async #stopped(): Promise<void> {

@@ -50,6 +50,7 @@ export type Fault =
   | 'requeue'
   | 'cancel'
   | 'clockJump'
+  | 'killAtRelease'
 
 export type Manner = 'ack' | 'durable' | 'publish' | 'nack' | 'release' | 'reject' | 'extend' | 'hang' | 'upTo'
 
@@ -123,6 +124,7 @@ export function planOf(random: Random, scale = 1): Plan {
       requeue: some(0.3, 1, 3),
       cancel: some(0.1, 1, 2),
       clockJump: some(0.15, 1, 2),
+      killAtRelease: some(0.3, 1, 3),
     },
     manners: {
       ack: 40,

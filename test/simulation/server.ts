@@ -80,6 +80,15 @@ export class SimulatedServer {
     return this.isUp ? this.#process?.engine : undefined
   }
 
+  /** A barrier is released, and that is not on disk yet. */
+  get isReleasing(): boolean {
+    const { broker } = this.engine ?? {}
+    if (broker === undefined) return false
+    for (const queue of broker.queues())
+      for (const { turn } of queue.barriers.records()) if (turn > broker.committed) return true
+    return false
+  }
+
   views(): readonly QueueView[] {
     const { engine } = this
     if (engine === undefined) return []
