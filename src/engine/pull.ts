@@ -83,10 +83,10 @@ export class Pull {
    */
   get batch(): BatchNumber {
     const { barriers, head, committed } = this.queue
-    const got = new Set(this.barriers.map(({ record }) => record.sequence))
-    for (const { record, turn } of barriers.since(this.#since, head.number).records) {
-      const isWanted = this.subscription.predicate?.matchesBarrier(record) !== false
-      if (turn > committed || (isWanted && !got.has(record.sequence))) return record.batch
+    const last = this.barriers[this.barriers.length - 1]
+    const from = last === undefined ? this.#since : last.record.batch + 1
+    for (const { record, turn } of barriers.since(from, head.number).records) {
+      if (turn > committed || this.subscription.predicate?.matchesBarrier(record) !== false) return record.batch
     }
     return head.number
   }
