@@ -74,6 +74,8 @@ export class World {
   readonly dropped: Map<string, number> = new Map()
   readonly #programs = new Map<Life, Program>()
   readonly #pullers = new Map<Life, string>()
+  /** Also those that have died: what they had is theirs until its time is over. */
+  readonly #everPulled: string[] = []
 
   constructor(seed: number, { listen = () => {}, scale = 1 }: RunOptions = {}) {
     this.seed = seed
@@ -185,6 +187,7 @@ export class World {
     this.#names += 1
     const name = `h${this.#names}`
     this.#pullers.set(life, name)
+    this.#everPulled.push(name)
     return name
   }
 
@@ -214,7 +217,7 @@ export class World {
 
   /** A clean stop gives back what is out, also what belongs to time. */
   #stopped(): void {
-    for (const puller of this.#pullers.values()) this.record({ type: 'disconnect', process: puller })
+    for (const puller of this.#everPulled) this.record({ type: 'disconnect', process: puller })
   }
 
   /** When the run began, as histories count. */

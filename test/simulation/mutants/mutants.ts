@@ -175,8 +175,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'a pull whose time is over goes on behind a release that is not on disk',
     file: 'src/engine/pull.ts',
-    text: 'if (turn > committed || (isWanted && !got.has(record.sequence))) return record.batch',
-    instead: 'if (!isWanted && got.has(record.sequence)) return record.batch',
+    text: 'if (turn > committed || this.subscription.predicate?.matchesBarrier(record) !== false) return record.batch',
+    instead: 'if (turn < 0) return record.batch',
   },
   {
     name: 'a barrier goes to subscriptions whose filter it does not match',

@@ -89,7 +89,9 @@ function isOverElsewhere(checker: HistoryChecker, { queue, id, lastDeliveredAt }
     const there = target?.messages.get(id)
     if (target === undefined || there === undefined) return false
     const isPurged = lastDeliveredAt > Number.NEGATIVE_INFINITY && target.lastDiscardAt >= lastDeliveredAt
-    return isPurged || there.ackedAt !== undefined || there.acking.size > 0 || there.ended !== undefined
+    // Its batch there may have been dropped, where it was never seen again.
+    const isDropped = [...target.barriers.keys()].some(barrier => checker.options.dropped?.has(`${to} ${barrier}`))
+    return isPurged || isDropped || there.ackedAt !== undefined || there.acking.size > 0 || there.ended !== undefined
   })
 }
 
