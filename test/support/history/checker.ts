@@ -401,6 +401,8 @@ export class HistoryChecker {
       const before = origin?.messages.get(id) ?? (origin === undefined ? undefined : this.#throughOrigin(origin, id))
       if (origin === undefined || before === undefined || before.movedAt !== undefined || publishesOf(before) <= 0)
         continue
+      // Acked there it has come to its end: what is read where it had left was sent before.
+      if (before.ackedAt !== undefined && known !== undefined) continue
       before.movedAt = this.lastAt
       before.holder?.held.delete(before)
       before.holder = undefined

@@ -534,3 +534,24 @@ test('lost: ends of life count by the wall clock over a restart', () => {
   expect(wrong([...lines, 'clock-jump by=200000'])).toEqual([])
   expect(wrong([...lines, 'clock-jump by=50000'])).toEqual(['lost a'])
 })
+
+test('barrier-early: a message that is read late, after it was acked as a dead letter, has not come back', () => {
+  const routes = [
+    { from: 'q', to: 'd' },
+    { from: 'd', to: 'q' },
+  ]
+  const lines = [
+    'subscribe subscriber=x',
+    'subscribe subscriber=y',
+    'subscribe subscriber=z queue=d',
+    ...published('a'),
+    ...barrier('B', 'seq=2 batch_number=0'),
+    'deliver a queue=d subscriber=z seq=1 batch_number=0 redelivered=false',
+    'ack-invoke a queue=d subscriber=z',
+    'ack-ok a queue=d subscriber=z',
+    'deliver a subscriber=y seq=1 batch_number=0 attempt=1 redelivered=false',
+    'barrier-deliver B subscriber=x seq=2 batch_number=0 outcome=with-dead',
+    'barrier-deliver B subscriber=y seq=2 batch_number=0 outcome=with-dead',
+  ]
+  expect(wrong(lines, { routes, sessionsAreTold: true })).toEqual([])
+})
