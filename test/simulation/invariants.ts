@@ -25,6 +25,10 @@ export class Invariants {
   readonly #plan: Plan
   readonly #groups = new Map<string, Out>()
   readonly #groupOf = new Map<string, string>()
+  /** Messages of groups that came as redelivered. */
+  readonly #again = new Set<string>()
+  /** Subscribers whose session has not ended. */
+  readonly #there = new Set<string>()
   readonly #processOf = new Map<string, string>()
   /** Sequence numbers that each publisher was told, in the order of its publishes. */
   readonly #told = new Map<string, { readonly at: number; readonly seq: number }[]>()
@@ -57,8 +61,16 @@ export class Invariants {
       this.#inBatch(`${event.id}`)
     }
     if (event.subscriber !== undefined) this.#processOf.set(event.subscriber, process)
-    if (type === 'server-kill') this.#groups.clear()
-    else if (type === 'disconnect' || type === 'unsubscribe') {
+    if (type === 'subscribe') this.#there.add(`${event.subscriber}`)
+    if (type === 'server-kill') {
+      this.#groups.clear()
+      this.#there.clear()
+    } else if (type === 'disconnect' || type === 'unsubscribe') {
+      for (const subscriber of this.#there) {
+        const isMeant =
+          event.subscriber === undefined ? this.#processOf.get(subscriber) === process : subscriber === event.subscriber
+        if (isMeant) this.#there.delete(subscriber)
+      }
       for (const [group, { subscriber }] of this.#groups) {
         const isMeant =
           event.subscriber === undefined ? this.#processOf.get(subscriber) === process : subscriber === event.subscriber
@@ -68,7 +80,7 @@ export class Invariants {
     else if (queue === WORK && event.id !== undefined) this.#onMessage(event, `${event.id}`)
   }
 
-  #onMessage({ type, subscriber = '', t }: HistoryEvent, id: string): void {
+  #onMessage({ type, subscriber = '', redelivered, t }: HistoryEvent, id: string): void {
     const group = this.#groupOf.get(id)
     if (group === undefined) return
     if (type !== 'deliver') {
@@ -76,6 +88,11 @@ export class Invariants {
         if (this.#groups.get(group)?.id === id) this.#groups.delete(group)
       return
     }
+    // The first delivery, read after a later one: over a slow way, and its lease has ended long ago.
+    if (redelivered === true) this.#again.add(id)
+    else if (this.#again.has(id)) return
+    // So is what is read after the server has given the subscription up.
+    if (!this.#there.has(subscriber)) return
     const out = this.#groups.get(group)
     // A lease may have run out, and a batch may have been ended.
     const mayBeOver = this.#plan.work.leaseMs > 0 || !isSteady(this.#plan)

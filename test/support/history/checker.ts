@@ -50,6 +50,17 @@ export interface Suspicion {
   readonly overtaker?: Message
 }
 
+/** A message was delivered after one of a later batch: some barrier between them was passed. */
+export interface Overtaking {
+  readonly queue: QueueState
+  readonly message: Message
+  /** Its batch then. */
+  readonly from: number
+  readonly overtaker: Message
+  readonly to: number
+  readonly t: number
+}
+
 const IN_FLIGHT_MS = 5_000
 const HALF_OPEN_MS = 30_000
 /** Of one message before one barrier: the places of the first overtakers may turn out to be none behind it. */
@@ -64,6 +75,7 @@ export class HistoryChecker {
   readonly findings: Findings = new Findings()
   readonly queues = new Map<string, QueueState>()
   readonly suspicions: Suspicion[] = []
+  readonly overtakings: Overtaking[] = []
   readonly atomic = new Map<string, Message[]>()
   readonly counts: Counts = {
     attempts: 0,
@@ -360,6 +372,11 @@ export class HistoryChecker {
       if (message.deliveries === 1) message.mayComeAgain = true
       // But it says which stay in the queue it was of: with another number it has been away, and is a new one.
       message.seq ??= event.seq
+      // And that it was sent: what has to come before it must have been settled by then.
+      if (session === undefined && !isOvertaken && event.attempt !== undefined && message.batch === undefined) {
+        message.batch = event.batch_number
+        if ((message.batch ?? -1) > (queue.furthest?.batch ?? -1)) queue.furthest = message
+      }
       return
     }
     this.#placed(queue, message, event)
@@ -384,11 +401,8 @@ export class HistoryChecker {
       queue.furthest = message
       return
     }
-    for (const barrier of queue.barriers.values()) {
-      if (barrier.batch === undefined || barrier.batch < message.batch || barrier.batch >= furthest.batch) continue
-      this.suspicions.push({ kind: 'barrier-overtaken', message, barrier, t, overtaker: furthest })
-      break
-    }
+    // Which barrier is between them is perhaps told only later.
+    this.overtakings.push({ queue, message, from: message.batch, overtaker: furthest, to: furthest.batch, t })
   }
 
   /** The message, also one that came over a route. */

@@ -555,3 +555,23 @@ test('barrier-early: a message that is read late, after it was acked as a dead l
   ]
   expect(wrong(lines, { routes, sessionsAreTold: true })).toEqual([])
 })
+
+test('barrier-overtaken: what was sent before a crash, and read after it, shows that what is before it was settled', () => {
+  const lines = [
+    'subscribe subscriber=x',
+    'subscribe subscriber=y',
+    ...published('a', 'seq=1'),
+    ...barrier('B', 'seq=2 batch_number=0'),
+    ...published('b', 'seq=3'),
+    'deliver a subscriber=x seq=1 batch_number=0 attempt=1 redelivered=false',
+    'server-kill',
+    'deliver b subscriber=y seq=3 batch_number=1 attempt=1 redelivered=false',
+    'subscribe subscriber=x',
+    'deliver a subscriber=x seq=1 batch_number=0 attempt=1 redelivered=true',
+    ...acked('a'),
+    'barrier-deliver B subscriber=x seq=2 batch_number=0 outcome=clean',
+    'deliver b subscriber=x seq=3 batch_number=1 attempt=1 redelivered=true',
+    ...acked('b'),
+  ]
+  expect(wrong(lines, { sessionsAreTold: true })).toEqual(['barrier-overtaken a'])
+})

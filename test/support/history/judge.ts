@@ -4,6 +4,11 @@ import { type Barrier, isAfter, isBefore, type Message, publishesOf, type QueueS
 /** What can be said only when the history is over. */
 export function judge(checker: HistoryChecker): void {
   for (const suspicion of checker.suspicions) judgeSuspicion(checker, suspicion)
+  for (const { queue, message, from, overtaker, to, t } of checker.overtakings) {
+    const between = [...queue.barriers.values()].find(({ batch }) => batch !== undefined && batch >= from && batch < to)
+    if (between === undefined) continue
+    judgeSuspicion(checker, { kind: 'barrier-overtaken', message, barrier: between, t, overtaker })
+  }
   for (const queue of checker.queues.values()) {
     const left = new DropsLeft(checker, queue)
     for (const message of queue.messages.values()) judgeMessage(checker, message, left)
