@@ -123,7 +123,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     const version = packageVersion()
     const webhooks = webhooksOf(config, { engine, clock, log, version })
     const sendBuffers = new SendBuffers(sendBuffersMaxOf(config))
-    const rate = config.publishRate
+    const rates = ratesOf(config)
     reporting = new Reporting({
       engine,
       journal,
@@ -158,7 +158,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
         log.warn('tls-handshake-failed', { address, reason, ...(untold > 0 && { untold }) }),
       ),
       ...(certificates === undefined ? {} : { certificates }),
-      ...(rate === undefined ? {} : { rates: new PublishRates(rate) }),
+      ...(rates === undefined ? {} : { rates }),
       reporting,
       ...(tracing === undefined ? {} : { tracing }),
       streamsMax: config.streamsMax,
@@ -171,7 +171,7 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
       connectionsMax: config.connectionsMax,
       heartbeatMs: config.heartbeatMs,
       sendBuffers,
-      ...(rate === undefined ? {} : { publishRate: rate }),
+      ...(rates === undefined ? {} : { rates }),
       ...(config.hosts === undefined ? {} : { hosts: config.hosts }),
       ...(config.origins === undefined ? {} : { origins: config.origins }),
     })
@@ -225,9 +225,19 @@ function limitsOf(config: ServerConfig): Readonly<Record<string, number>> {
     queues_max: config.queuesMax,
     pulls_max: config.pullsMax,
     ...(config.publishRate !== undefined && { publish_rate: config.publishRate }),
+    ...(config.publishBytesRate !== undefined && { publish_bytes_rate: config.publishBytesRate }),
     send_buffers_max: sendBuffersMaxOf(config),
     heartbeat: config.heartbeatMs,
   }
+}
+
+/** One for both listeners: a token is one client wherever it is shown. */
+function ratesOf({ publishRate, publishBytesRate }: ServerConfig): PublishRates | undefined {
+  if (publishRate === undefined && publishBytesRate === undefined) return undefined
+  return new PublishRates({
+    ...(publishRate !== undefined && { messages: publishRate }),
+    ...(publishBytesRate !== undefined && { bytes: publishBytesRate }),
+  })
 }
 
 const EXPIRED = 'the token has expired'

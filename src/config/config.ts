@@ -43,6 +43,8 @@ export interface ServerConfig {
   readonly pullsMax: number
   /** Messages a second that a connection (over HTTP an address) may publish; absent: no limit. */
   readonly publishRate?: number
+  /** Bytes a second likewise. */
+  readonly publishBytesRate?: number
   /** Most bytes that wait to be sent, for all clients; absent: the larger of 256 MiB and four times `messageMax`. */
   readonly sendBuffersMax?: number
   /** Most event streams at once. */

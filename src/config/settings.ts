@@ -44,6 +44,7 @@ export const SETTINGS: { readonly [K in keyof Settings]-?: Setting<NonNullable<S
   queuesMax: { key: 'queues_max', parse: count, fromText: number, fallback: 10_000 },
   pullsMax: { key: 'pulls_max', parse: count, fromText: number, fallback: 10_000 },
   publishRate: { key: 'publish_rate', parse: count, fromText: number },
+  publishBytesRate: { key: 'publish_bytes_rate', parse: sizeIn('1KiB', '1TiB') },
   sendBuffersMax: { key: 'send_buffers_max', parse: sizeIn('1MiB', '1TiB') },
   streamsMax: { key: 'streams_max', parse: count, fromText: number, fallback: 1_000 },
   metricsQueuesMax: { key: 'metrics_queues_max', parse: count, fromText: number, fallback: 200 },

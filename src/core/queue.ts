@@ -123,6 +123,16 @@ export class Queue implements HeapItem {
     return this.batches[0] as Batch
   }
 
+  /**
+   * Number of the batch in turn, as far as that is on disk: whoever was told of one behind a release that a crash then takes
+   * back would not be told of that barrier (B11).
+   */
+  get batchOnDisk(): BatchNumber {
+    if (this.openedIn > this.committed)
+      for (const { record, turn } of this.barriers.records()) if (turn > this.committed) return record.batch
+    return this.head.number
+  }
+
   get open(): Batch {
     return this.batches[this.batches.length - 1] as Batch
   }

@@ -1,10 +1,11 @@
 import { MessageCursor } from '@sluice/protocol'
 import type { Fact, QueueId, Sequence, Timestamp } from '../core/facts.ts'
-import type { Journal, StoredRow } from '../journal/journal.ts'
+import type { Journal, JournalFailure, StoredRow } from '../journal/journal.ts'
 
 /** Where messages' bytes are found: rows come from the journal, single messages by walking over a row. */
 export class Bodies {
   readonly #journal: Journal
+  readonly #unreadable: (reason: JournalFailure) => void
   readonly #cursor = new MessageCursor()
   #queue: QueueId = 0
   #row: StoredRow | undefined
@@ -14,8 +15,10 @@ export class Bodies {
   /** What the turn that runs now has decided: the journal does not know it yet, filters must. */
   decided: readonly Fact[] = []
 
-  constructor(journal: Journal) {
+  /** @param unreadable told of a damaged row, whoever looks for it: a filter, a page of a browser (R8). The error is thrown too */
+  constructor(journal: Journal, unreadable: (reason: JournalFailure) => void) {
     this.#journal = journal
+    this.#unreadable = unreadable
   }
 
   /** The message, if it is there: valid until the next call. */
@@ -62,7 +65,7 @@ export class Bodies {
   }
 
   publishedAt(queue: QueueId, sequence: Sequence): Timestamp | undefined {
-    return (this.#journal.row(queue, sequence) ?? this.#decidedRow(queue, sequence))?.at
+    return this.#read(queue, sequence)?.at
   }
 
   #seek(queue: QueueId, sequence: Sequence): StoredRow | undefined {
@@ -70,7 +73,7 @@ export class Bodies {
     const isKept =
       kept !== undefined && queue === this.#queue && sequence >= kept.first && sequence < kept.first + kept.count
     // Also a row that is kept is asked for: its last message may have been settled since.
-    const row = this.#journal.row(queue, sequence) ?? this.#decidedRow(queue, sequence)
+    const row = this.#read(queue, sequence)
     if (row === undefined) return undefined
     if (!isKept || row.bytes !== kept.bytes || sequence < this.#at) {
       this.#queue = queue
@@ -80,6 +83,15 @@ export class Bodies {
     }
     while (this.#at < sequence) this.#step()
     return row
+  }
+
+  #read(queue: QueueId, sequence: Sequence): StoredRow | undefined {
+    try {
+      return this.#journal.row(queue, sequence) ?? this.#decidedRow(queue, sequence)
+    } catch (error) {
+      if (isJournalFailure(error)) this.#unreadable(error)
+      throw error
+    }
   }
 
   #decidedRow(queue: QueueId, sequence: Sequence): StoredRow | undefined {
@@ -93,7 +105,7 @@ export class Bodies {
         return { first: fact.first, count: fact.count, at: fact.at, bytes: fact.bytes ?? new Uint8Array(0) }
       }
       if (fact.kind === 'moved' && fact.to === queue && fact.toSequence === sequence) {
-        const [bytes] = new Bodies(this.#journal).records(fact.queue, fact.sequence, 1) ?? []
+        const [bytes] = new Bodies(this.#journal, this.#unreadable).records(fact.queue, fact.sequence, 1) ?? []
         return bytes === undefined ? undefined : { first: sequence, count: 1, at: fact.at, bytes }
       }
     }
@@ -104,4 +116,8 @@ export class Bodies {
     this.#cursor.next()
     this.#at += 1
   }
+}
+
+export function isJournalFailure(error: unknown): error is JournalFailure {
+  return error instanceof Error && error.name === 'JournalFailure'
 }

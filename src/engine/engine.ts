@@ -10,7 +10,7 @@ import { type Effect, Turn } from '../core/turn.ts'
 import type { Journal, JournalFailure } from '../journal/journal.ts'
 import { Alarm } from './alarm.ts'
 import { announcementOf } from './announcement.ts'
-import { Bodies } from './bodies.ts'
+import { Bodies, isJournalFailure } from './bodies.ts'
 import { circleIn } from './circles.ts'
 import type { Clock } from './clock.ts'
 import { Door } from './door.ts'
@@ -118,7 +118,7 @@ export class Engine implements EngineDoor {
     this.limits = { messageMax: options.messageMax, frameMessagesMax: options.frameMessagesMax }
     this.soon = options.soon ?? queueMicrotask
     this.later = options.later ?? (callback => void setImmediate(callback))
-    this.bodies = new Bodies(options.journal)
+    this.bodies = new Bodies(options.journal, reason => this.fail(reason))
     this.intake = new Intake(options.messageMax)
     this.broker = new Broker({
       publishedAt: (queue, sequence) => this.bodies.publishedAt(queue, sequence),
@@ -476,8 +476,4 @@ export class Engine implements EngineDoor {
 /** The numbers of a producer are its principal's alone: another who knows its id neither ends it nor counts on for it. */
 function producerOf({ name }: Principal, producer: string): string {
   return createHash('sha256').update(`${producer} ${name}`).digest('hex').slice(0, producer.length)
-}
-
-function isJournalFailure(error: unknown): error is JournalFailure {
-  return error instanceof Error && error.name === 'JournalFailure'
 }

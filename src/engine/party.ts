@@ -168,7 +168,7 @@ export class Party {
     )
     this.#subscriptions.set(command.subscription, { queue, subscription })
     if (this.#isStalled || this.#engine.isDraining) this.#stallOne(queue, subscription, true)
-    return { batch: queue.head.number, barriersMissed: missed }
+    return { batch: queue.batchOnDisk, barriersMissed: missed }
   }
 
   resubscribe(

@@ -11,6 +11,8 @@ export class Pull {
   readonly #finish: (pull: Pull) => void
   readonly #soon: (callback: () => void) => void
   readonly #max: number
+  /** Batch number from which on it is to get barriers. */
+  readonly #since: BatchNumber
   readonly deliveries: Delivery[] = []
   readonly barriers: BarrierDelivery[] = []
   subscription!: Subscription
@@ -24,12 +26,14 @@ export class Pull {
   constructor(terms: {
     queue: Queue
     messagesMax: number
+    since: BatchNumber
     answered: (answer: Pulled | Refusal) => void
     finish: (pull: Pull) => void
     soon: (callback: () => void) => void
   }) {
     this.queue = terms.queue
     this.#max = terms.messagesMax
+    this.#since = terms.since
     this.#answered = terms.answered
     this.#finish = terms.finish
     this.#soon = terms.soon
@@ -72,9 +76,18 @@ export class Pull {
     this.#answered(answer)
   }
 
-  /** Batch number to be given back with the next pull: what came after the answer's last barrier is still to come. */
+  /**
+   * Batch number to be given back with the next pull: of the first barrier that is still to come. That is one behind the
+   * answer's last, and also one that is released and on its way to the disk: it could not be sent yet, and a crash may undo
+   * its release.
+   */
   get batch(): BatchNumber {
+    const { barriers, head, committed } = this.queue
     const last = this.barriers[this.barriers.length - 1]
-    return last === undefined ? this.queue.head.number : last.record.batch + 1
+    const from = last === undefined ? this.#since : last.record.batch + 1
+    for (const { record, turn } of barriers.since(from, head.number).records) {
+      if (turn > committed || this.subscription.predicate?.matchesBarrier(record) !== false) return record.batch
+    }
+    return head.number
   }
 }

@@ -62,6 +62,7 @@ export class Pulls {
     const pull = new Pull({
       queue,
       messagesMax: command.messagesMax,
+      since: command.afterBatch ?? queue.batchOnDisk,
       answered,
       finish: done => this.#finish(done, command.settle === 'on-delivery'),
       soon,

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { gzipSync } from 'node:zlib'
 import { describe, expect, test } from 'vitest'
 import { ask, Native, Raw, startVictim, until, type Victim } from './support.ts'
@@ -314,6 +315,38 @@ describe('those who do not read', () => {
     const { publish: _, ...plain } = ack
     const acked = await ask(victim, 'POST', '/v1/queues/q/acks', { headers, body: JSON.stringify(plain) })
     expect(acked).toMatchObject({ status: 200, json: { acked: 1 } })
+  })
+
+  test('attack 23: bytes are limited like messages, of one token wherever it publishes, and without a confirm too', async () => {
+    const victim = await startVictim({ publishBytesRate: 65_536, auth: 'tokens' })
+    const file = victim.logged.find(({ event }) => event === 'admin-token-written')?.facts['file']
+    const token = readFileSync(String(file), 'utf8').trim()
+    const headers = { authorization: `Bearer ${token}` }
+    for (const [name, options] of Object.entries({ q: {}, once: { semantics: 'at-most-once' } }))
+      await ask(victim, 'PUT', `/v1/queues/${name}`, {
+        headers: { ...headers, 'content-type': 'application/json' },
+        body: JSON.stringify(options),
+      })
+    const publish = (path: string, body: string) => ask(victim, 'POST', path, { headers, body })
+    expect((await publish('/v1/queues/q/messages', 'x')).status).toBe(201)
+    const started = performance.now()
+    expect((await publish('/v1/queues/once/messages?confirm=none', 'x'.repeat(200_000))).status).toBe(202)
+    const refused = await publish('/v1/queues/q/messages', 'x')
+    expect(refused).toMatchObject({ status: 429, json: { code: 'too-many-publishes', limit: 'publish_bytes_rate' } })
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(2)
+    // The debt is the token's: natively it is granted nothing until that is paid.
+    const native = new Native(victim.url)
+    await once(native.socket, 'open')
+    native.send('hello', { version: 1, name: 'test', producer: 'a'.repeat(32), token, heartbeatMs: 0 })
+    const { granted: first } = await native.next('welcome')
+    const messages = Buffer.concat([Buffer.alloc(4), Buffer.alloc(33_000, 'x')])
+    messages.writeUInt32LE(33_000)
+    for (let number = 1; number <= 2; number++)
+      native.send('publish', { queue: 'q', number, answeredUpTo: 0, flags: 0, count: 1, messages })
+    let granted = first
+    while (granted <= first) granted = (await native.next('flow')).granted
+    // 266,000 bytes in all, of which a second's were free.
+    expect(performance.now() - started).toBeGreaterThan(2_900)
   })
 
   test('attack 23: a publisher is pushed back by credit, not refused', async () => {

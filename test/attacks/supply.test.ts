@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
@@ -65,6 +66,48 @@ test('attack 26: no package runs a script at install but those that are known', 
 test('attack 26: production dependencies have licences that ask for no more than to be named', () => {
   const others = production.filter(([, { license }]) => license === undefined || !LICENCES.includes(license))
   expect(others.map(([place, { license }]) => `${nameOf(place)}: ${license}`)).toEqual([])
+})
+
+interface Component {
+  readonly purl: string
+  readonly name: string
+  readonly version: string
+  readonly properties?: readonly { readonly name: string; readonly value: string }[]
+  readonly licenses?: readonly { readonly license?: { readonly id?: string }; readonly expression?: string }[]
+}
+
+/** What of a bill of materials has no licence, or one that asks for more than to be named. */
+function unlicensed(components: readonly Component[]): string[] {
+  return components
+    .filter(({ properties = [] }) => !properties.some(({ name }) => name === 'cdx:npm:package:development'))
+    .filter(({ licenses = [] }) => !licenses.some(({ license }) => LICENCES.includes(license?.id ?? '')))
+    .map(({ purl }) => purl)
+}
+
+test('attack 26: the bill of materials that docs/security.md tells of has every package, with its licence', () => {
+  const [, command = ''] =
+    /```sh\n(npm sbom [^\n]*)\n```/.exec(readFileSync(join(ROOT, 'docs/security.md'), 'utf8')) ?? []
+  const [program = '', ...args] = command.replace(/ >.*$/, '').split(' ')
+  const bill = JSON.parse(
+    execFileSync(program, args, { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }),
+  )
+  expect(bill.bomFormat).toBe('CycloneDX')
+  const components: readonly Component[] = bill.components
+  const listed = new Set(components.map(({ purl }) => decodeURIComponent(purl)))
+  const needed = production.filter(([, { optional }]) => optional !== true)
+  const missing = needed
+    .map(([place, { version }]) => `pkg:npm/${nameOf(place)}@${version}`)
+    .filter(purl => !listed.has(purl))
+  expect(missing).toEqual([])
+  expect(unlicensed(components)).toEqual([])
+  // That it would find one.
+  const strange = [{ license: { id: 'SSPL-1.0' } }]
+  expect(
+    unlicensed([
+      { purl: 'a', name: 'a', version: '1', licenses: strange },
+      { purl: 'b', name: 'b', version: '1' },
+    ]),
+  ).toEqual(['a', 'b'])
 })
 
 test('attack 26: docs/dependencies.md lists what a server and its clients consist of', async () => {

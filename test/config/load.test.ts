@@ -73,6 +73,7 @@ test('no file is needed', () => {
       queues_max: 'default',
       pulls_max: 'default',
       publish_rate: 'default',
+      publish_bytes_rate: 'default',
       send_buffers_max: 'default',
       streams_max: 'default',
       metrics_queues_max: 'default',
@@ -281,6 +282,7 @@ test.each<[string, readonly string[]]>([
   ],
   ['hosts = ["a.example:7420"]', ['sluice.toml:1:1: hosts: must be names without port, and "a.example:7420" is none']],
   ['publish_rate = 0', ['sluice.toml:1:1: publish_rate: must be a number from 1']],
+  ['publish_bytes_rate = 1', ['sluice.toml:1:1: publish_bytes_rate: must be from 1KiB to 1TiB']],
 ])('settings that cannot be, or not together, are told with their place: %s', (toml, expected) => {
   expect(problems({ file: file(toml) })).toEqual(expected)
 })

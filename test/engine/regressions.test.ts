@@ -1,4 +1,7 @@
 import { expect, test } from 'vitest'
+import type { Pulled } from '../../src/engine/peer.ts'
+import { JournalFailure } from '../../src/journal/journal.ts'
+import { memoryJournal } from '../../src/journal/memory.ts'
 import { records, soon, TestPeer, testEngine } from '../support/engine.ts'
 
 // What the simulation found, shortened to what matters. Each failed once.
@@ -76,4 +79,61 @@ test('P8, P9: an accepted publish hears of its refusal only once that is on disk
   second.journal.commitAll()
   await soon()
   expect(again.take()).toEqual(['confirmed 0 as 100002', 'confirmed 0 as 100003', 'refused 0: queue-full'])
+})
+
+test('B11: a pull whose time is over while a release is on its way to the disk is told the batch before it', async () => {
+  const { engine, clock, journal } = await testEngine()
+  engine.declare('q', {})
+  const ann = new TestPeer(engine, 'ann')
+  const answers: Pulled[] = []
+  const pull = (more: { readonly waitMs: number; readonly afterBatch?: number }) =>
+    ann.peer.pull({ queue: 'q', messagesMax: 1, ...more }, answer => answers.push(answer as Pulled))
+  ann.publish('q', ['a', ['', { barrier: { name: 'b' } }]])
+  journal.commitAll()
+  pull({ waitMs: 100 })
+  await soon()
+  const [{ sequence = 0, leaseToken = '' } = {}] = answers[0]?.deliveries ?? []
+  pull({ waitMs: 100 })
+  ann.peer.settleTokens({ queue: 'q', deliveries: [{ sequence, leaseToken }], how: { kind: 'ack' } }, () => {})
+  clock.advance(100)
+  await soon()
+  // The barrier is released, and cannot be sent before that is on disk.
+  expect(answers[1]).toMatchObject({ deliveries: [], barriers: [], batch: 0 })
+  journal.commitAll()
+  pull({ waitMs: 100, afterBatch: answers[1]?.batch ?? -1 })
+  await soon()
+  expect(answers[2]).toMatchObject({ barriers: [{ record: { name: 'b' }, replayed: true }], batch: 1 })
+})
+
+test('R8: a damaged row ends the server also where a filter looks at it', async () => {
+  const journal = memoryJournal({ manual: true })
+  const { engine, failures } = await testEngine({ journal })
+  engine.declare('q', {})
+  const ann = new TestPeer(engine, 'ann')
+  ann.publish('q', ['{"a":1}'])
+  journal.commitAll()
+  const damaged = new JournalFailure('damaged', 'the data are damaged: message row 1')
+  journal.row = () => {
+    throw damaged
+  }
+  const subscribe = () => ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 1, filter: '/a = 1' })
+  expect(subscribe).toThrow(damaged)
+  expect(failures).toEqual([damaged])
+  expect(engine.isOpen).toBe(false)
+})
+
+test('B11: a new subscription, or a pull, is not told of a batch behind a release that a crash can take back', async () => {
+  const { engine, clock, journal } = await testEngine()
+  engine.declare('q', {})
+  const ann = new TestPeer(engine, 'ann')
+  ann.publish('q', [['', { barrier: { name: 'b' } }]])
+  const subscribe = (subscription: number) => ann.peer.subscribe({ subscription, queue: 'q', prefetch: 1 })
+  expect(subscribe(1)).toMatchObject({ batch: 0 })
+  const pulled: Pulled[] = []
+  ann.peer.pull({ queue: 'q', messagesMax: 1, waitMs: 10 }, answer => pulled.push(answer as Pulled))
+  clock.advance(10)
+  await soon()
+  expect(pulled).toMatchObject([{ batch: 0 }])
+  journal.commitAll()
+  expect(subscribe(2)).toMatchObject({ batch: 1 })
 })

@@ -109,10 +109,10 @@ describe('what waits to be sent', () => {
 describe('a rate', () => {
   test('lets a second of it through at once, takes what is beyond as a debt, and holds over time', () => {
     let now = 0
-    const rate = new PublishRate(100, () => now)
-    rate.take(100)
+    const rate = new PublishRate({ messages: 100 }, () => now)
+    rate.take(100, 10_000)
     expect(rate.waitMs).toBe(0)
-    rate.take(50)
+    rate.take(50, 0)
     expect(rate.waitMs).toBe(500)
     now = 400
     expect(rate.waitMs).toBe(100)
@@ -120,13 +120,24 @@ describe('a rate', () => {
     expect(rate.waitMs).toBe(0)
     // However long nothing came: a second's worth, no more.
     now = 1_000_000
-    rate.take(101)
+    rate.take(101, 0)
     expect(rate.waitMs).toBe(10)
   })
 
+  test('holds messages and bytes, and tells which of them it is', () => {
+    let now = 0
+    const rate = new PublishRate({ messages: 10, bytes: 1_000 }, () => now)
+    rate.take(1, 3_000)
+    expect([rate.waitMs, rate.limit]).toEqual([2_000, 'publish_bytes_rate'])
+    now = 2_000
+    expect(rate.waitMs).toBe(0)
+    rate.take(15, 0)
+    expect([rate.waitMs, rate.limit]).toEqual([500, 'publish_rate'])
+  })
+
   test('is one for all connections of a client, and the table of them is bounded', () => {
-    const rates = new PublishRates(10, () => 0)
-    rates.of('10.0.0.1').take(20)
+    const rates = new PublishRates({ messages: 10 }, () => 0)
+    rates.of('10.0.0.1').take(20, 0)
     expect(rates.of('10.0.0.1').waitMs).toBe(1_000)
     expect(rates.of('10.0.0.2').waitMs).toBe(0)
     for (let i = 0; i < 20_000; i++) rates.of(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}.x`)

@@ -1,4 +1,5 @@
 import { ConnectionError, type Message, RefusedError, SluiceError, type Subscription } from '@sluice/client'
+import { filterOf, laneOf } from './lanes.ts'
 import { isSteady, type Manner, NEXT, ONCE, WORK } from './plan.ts'
 import type { Random } from './random.ts'
 import type { Body, Program, World } from './world.ts'
@@ -12,6 +13,7 @@ export class Consumer {
   readonly #random: Random
   readonly #prefetch: number
   readonly #concurrency: number
+  readonly #lane: number | undefined
   readonly #subscription: Subscription<Body>
   readonly #out = new Set<Message<Body>>()
   /** Its deliveries, counted over all connections. */
@@ -22,19 +24,23 @@ export class Consumer {
   #busy = 0
   #free: () => void = () => {}
 
-  constructor(world: World, program: Program, queue: string, random: Random) {
+  /** @param lane takes only what is of it */
+  constructor(world: World, program: Program, queue: string, random: Random, lane: number | undefined) {
     this.#world = world
     this.#program = program
     this.#queue = queue
     this.#random = random
+    this.#lane = lane
     this.name = `${program.name} ${program.subscribers.length + 1}`
     this.#prefetch = random.pick([1, 2, 5, 20, 100])
     // Some take whatever comes, so that a delivery too many is seen.
     this.#concurrency = random.chance(0.5) ? Number.POSITIVE_INFINITY : random.int(1, 4)
-    this.#subscription = program.client
-      .queue<Body>(queue)
-      .consume({ prefetch: this.#prefetch, concurrency: Math.min(this.#concurrency, 10) })
-    program.subscribers.push({ name: this.name, queue, subscription: this.#subscription })
+    this.#subscription = program.client.queue<Body>(queue).consume({
+      prefetch: this.#prefetch,
+      concurrency: Math.min(this.#concurrency, 10),
+      ...(lane !== undefined && { filter: filterOf(lane) }),
+    })
+    program.subscribers.push({ name: this.name, queue, subscription: this.#subscription, lane })
   }
 
   /** Resolves when it has left. */
@@ -47,7 +53,8 @@ export class Consumer {
       if (value.kind === 'barrier') {
         const { name: id, sequence: seq, batch, outcome, replayed, stats } = value
         this.#record({ type: 'barrier-deliver', id, seq, batch_number: batch, outcome, replayed })
-        invariants.barrier(this.name, id, batch)
+        invariants.barrier(this.name, id, batch, outcome)
+        this.#checkLane(id)
         const ends = stats.acked + stats.dead + stats.expired + stats.dropped
         if (stats.published !== ends) invariants.say(`B12: batch ${id} has ${stats.published} published, ${ends} ended`)
         continue
@@ -90,6 +97,7 @@ export class Consumer {
     this.#numbers.set(message, this.#count)
     if (body.echo !== [...id].reverse().join('')) invariants.say(`R8: the body of ${id} came damaged`)
     this.#record({ type: 'deliver', id, seq, batch_number, attempt, redelivered })
+    this.#checkLane(id)
     const held = [...this.#out].filter(one => !one.isSettled && !this.#acking.has(one)).length
     if (held > this.#prefetch) invariants.say(`D8: ${this.name} holds ${held}, and its prefetch is ${this.#prefetch}`)
     const random = this.#random
@@ -99,6 +107,11 @@ export class Consumer {
     if (random.chance(0.6)) await this.#program.life.sleep(random.int(0, this.#world.isCalm ? 5 : 60))
     if (message.isSettled) return
     await this.#deal(message, id, manner)
+  }
+
+  #checkLane(id: string): void {
+    if (this.#lane !== undefined && laneOf(id) !== this.#lane)
+      this.#world.invariants.say(`D1: ${this.name} wants lane ${this.#lane}, and got ${id} of lane ${laneOf(id)}`)
   }
 
   async #deal(message: Message<Body>, id: string, manner: Manner): Promise<void> {

@@ -26,6 +26,8 @@ export class SimulatedDisk {
   failures = 0
   freeBytes = 10 ** 12
   commits = 0
+  /** Called when a transaction has left. */
+  began: () => void = () => {}
 
   constructor(loop: Loop, random: Random) {
     this.#loop = loop
@@ -69,6 +71,7 @@ export class SimulatedDisk {
     this.#inFlight = inFlight
     const isFailing = this.failures > 0
     if (isFailing) this.failures -= 1
+    this.began()
     life.after(this.#random.int(0, this.slowMs), () => {
       if (this.#inFlight !== inFlight) return
       this.#inFlight = undefined

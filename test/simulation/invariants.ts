@@ -1,5 +1,6 @@
 import type { QueueView } from '../../src/engine/peer.ts'
 import type { HistoryEvent } from '../support/history/history.ts'
+import { laneOf } from './lanes.ts'
 import { isSteady, type Plan, WORK } from './plan.ts'
 
 /** A message out in a group. */
@@ -9,20 +10,34 @@ interface Out {
   readonly t: number
 }
 
+/** Outcomes of batches that did not wait for what was to come. */
+const ENDED: ReadonlySet<string> = new Set(['expired', 'cancelled', 'failed'])
+
+interface Since {
+  readonly queue: string
+  readonly t: number
+  readonly lane: number | undefined
+}
+
 /** What must hold beside the history's own rules. */
 export class Invariants {
   readonly wrong: string[] = []
   readonly #plan: Plan
   readonly #groups = new Map<string, Out>()
   readonly #groupOf = new Map<string, string>()
+  /** Messages of groups that came as redelivered. */
+  readonly #again = new Set<string>()
+  /** Subscribers whose session has not ended. */
+  readonly #there = new Set<string>()
   readonly #processOf = new Map<string, string>()
   /** Sequence numbers that each publisher was told, in the order of its publishes. */
   readonly #told = new Map<string, { readonly at: number; readonly seq: number }[]>()
   readonly #mustBeIn = new Map<string, number>()
   readonly #isIn = new Map<string, number>()
-  readonly #since = new Map<string, { readonly queue: string; readonly t: number }>()
+  readonly #since = new Map<string, Since>()
   readonly #left = new Set<string>()
   readonly #barriersOf = new Map<string, Set<string>>()
+  readonly #parties = new Map<string, { readonly count: number; readonly begun: Set<number> }>()
   readonly #batchOf = new Map<string, number>()
 
   constructor(plan: Plan) {
@@ -46,8 +61,16 @@ export class Invariants {
       this.#inBatch(`${event.id}`)
     }
     if (event.subscriber !== undefined) this.#processOf.set(event.subscriber, process)
-    if (type === 'server-kill') this.#groups.clear()
-    else if (type === 'disconnect' || type === 'unsubscribe') {
+    if (type === 'subscribe') this.#there.add(`${event.subscriber}`)
+    if (type === 'server-kill') {
+      this.#groups.clear()
+      this.#there.clear()
+    } else if (type === 'disconnect' || type === 'unsubscribe') {
+      for (const subscriber of this.#there) {
+        const isMeant =
+          event.subscriber === undefined ? this.#processOf.get(subscriber) === process : subscriber === event.subscriber
+        if (isMeant) this.#there.delete(subscriber)
+      }
       for (const [group, { subscriber }] of this.#groups) {
         const isMeant =
           event.subscriber === undefined ? this.#processOf.get(subscriber) === process : subscriber === event.subscriber
@@ -57,7 +80,7 @@ export class Invariants {
     else if (queue === WORK && event.id !== undefined) this.#onMessage(event, `${event.id}`)
   }
 
-  #onMessage({ type, subscriber = '', t }: HistoryEvent, id: string): void {
+  #onMessage({ type, subscriber = '', redelivered, t }: HistoryEvent, id: string): void {
     const group = this.#groupOf.get(id)
     if (group === undefined) return
     if (type !== 'deliver') {
@@ -65,6 +88,11 @@ export class Invariants {
         if (this.#groups.get(group)?.id === id) this.#groups.delete(group)
       return
     }
+    // The first delivery, read after a later one: over a slow way, and its lease has ended long ago.
+    if (redelivered === true) this.#again.add(id)
+    else if (this.#again.has(id)) return
+    // So is what is read after the server has given the subscription up.
+    if (!this.#there.has(subscriber)) return
     const out = this.#groups.get(group)
     // A lease may have run out, and a batch may have been ended.
     const mayBeOver = this.#plan.work.leaseMs > 0 || !isSteady(this.#plan)
@@ -97,8 +125,16 @@ export class Invariants {
 
   // ── barriers: each once to a program that goes on over reconnects (B5, B11) ────────────────────────────────────
 
-  subscribed(subscriber: string, queue: string, t: number): void {
-    if (!this.#since.has(subscriber) && !this.#left.has(subscriber)) this.#since.set(subscriber, { queue, t })
+  /** @param lane whose messages and barriers it wants; absent: all */
+  subscribed(subscriber: string, queue: string, t: number, lane: number | undefined): void {
+    if (!this.#since.has(subscriber) && !this.#left.has(subscriber)) this.#since.set(subscriber, { queue, t, lane })
+  }
+
+  /** A party is about to be published. */
+  party(barrier: string, count: number, party: number): void {
+    const known = this.#parties.get(barrier) ?? { count, begun: new Set() }
+    known.begun.add(party)
+    this.#parties.set(barrier, known)
   }
 
   gone(subscriber: string): void {
@@ -106,7 +142,10 @@ export class Invariants {
     this.#left.add(subscriber)
   }
 
-  barrier(subscriber: string, name: string, batch: number): void {
+  barrier(subscriber: string, name: string, batch: number, outcome: string): void {
+    const parties = this.#parties.get(name)
+    if (parties !== undefined && parties.begun.size < parties.count && !ENDED.has(outcome))
+      this.say(`B14: ${subscriber} got barrier ${name} when ${parties.begun.size} of ${parties.count} parties had come`)
     const seen = this.#barriersOf.get(subscriber) ?? new Set()
     if (seen.has(name)) this.say(`B11: ${subscriber} got barrier ${name} twice`)
     const last = this.#batchOf.get(subscriber) ?? -1
@@ -133,9 +172,10 @@ export class Invariants {
         if (after.seq <= before.seq) this.say(`P3: ${lane} was told ${after.seq} after ${before.seq}`)
       }
     }
-    for (const [subscriber, { queue, t }] of this.#since) {
+    for (const [subscriber, { queue, t, lane }] of this.#since) {
       for (const barrier of barriers) {
         if (barrier.queue !== queue || barrier.publishedAt <= t) continue
+        if (lane !== undefined && laneOf(barrier.name) !== lane) continue
         if (!this.#barriersOf.get(subscriber)?.has(barrier.name))
           this.say(`B5, B11: ${subscriber} was there from ${t} on and never got barrier ${barrier.name} of ${queue}`)
       }

@@ -5,6 +5,11 @@ import type { Random } from './random.ts'
 import type { Cast } from './run.ts'
 import type { Body, World } from './world.ts'
 
+/** How far the wall clock jumps. */
+const JUMPS_MS = [-3_600_000, -60_000, 600_000, 7_200_000]
+/** Where message ids are remembered for an hour. */
+const HOPS_MS = [-600_000, -60_000, 60_000, 600_000]
+
 /** Makes things go wrong, at times and in ways that the seed says. */
 export class Nemesis {
   readonly #world: World
@@ -12,6 +17,7 @@ export class Nemesis {
   readonly #random: Random
   readonly #life: Life
   #operator: Client | undefined
+  #wallMaxMs = 0
 
   constructor(world: World, cast: Cast, random: Random) {
     this.#world = world
@@ -41,6 +47,9 @@ export class Nemesis {
     disk.freeBytes = 10 ** 12
     network.isPartitioned = false
     server.repair()
+    // What was delayed when the wall clock was ahead would wait until it is there again.
+    server.wallMs = this.#wallMaxMs
+    if (server.startedWallMs !== server.wallMs) server.kill()
     server.start()
     this.#world.act(this.#life, this.#resume())
     // A stop that was under way ends, and the next start follows.
@@ -96,6 +105,15 @@ export class Nemesis {
       case 'consumerLeaves':
         this.#cast.oneLeaves()
         break
+      case 'clockJump':
+        server.wallMs += random.pick(plan.work.hasDedupe ? HOPS_MS : JUMPS_MS)
+        this.#wallMaxMs = Math.max(this.#wallMaxMs, server.wallMs)
+        // It shows at the next start; mostly that is soon.
+        if (random.chance(0.8)) this.#killed(random.int(0, 500))
+        break
+      case 'killAtRelease':
+        this.#killAtRelease()
+        break
       case 'partition':
         network.isPartitioned = true
         loop.after(random.int(500, 8_000), () => {
@@ -114,6 +132,20 @@ export class Nemesis {
     // Once in a while while it starts.
     if (this.#random.chance(0.2))
       loop.after(downMs + this.#random.int(0, 6), () => this.#world.isCalm || this.#killed(10))
+  }
+
+  /** The next time that a release is on its way to the disk, and what stands behind it perhaps on its way to a consumer. */
+  #killAtRelease(): void {
+    const { server, loop, disk } = this.#world
+    const random = this.#random
+    disk.began = () => {
+      if (!server.isReleasing) return
+      disk.began = () => {}
+      const { starts } = server
+      loop.after(random.int(0, disk.slowMs), () => {
+        if (server.starts === starts && !this.#world.isCalm) this.#killed(random.int(0, 500))
+      })
+    }
   }
 
   async #stopped(): Promise<void> {

@@ -184,7 +184,7 @@ class Connection {
   #atServer(item: Item): void {
     if (!this.#isServerOpen || !this.server.isAlive) return
     this.wire.emit('data', Buffer.alloc(HEAD_BYTES))
-    if (item.kind === 'message') this.socket.emit('message', Buffer.from(item.bytes), true)
+    if (item.kind === 'message') this.server.guard(() => this.socket.emit('message', Buffer.from(item.bytes), true))
     else if (item.kind === 'ping') this.#down.send({ kind: 'pong' })
     else if (item.kind === 'close') {
       this.#down.send({ kind: 'close', code: item.code, reason: item.reason })
@@ -264,6 +264,7 @@ export interface NetworkEvents {
 export interface Accepting {
   readonly life: Life
   accept(socket: object, wire: object): void
+  acceptHttp(socket: object): void
 }
 
 /** All connections of a world. */
@@ -287,14 +288,15 @@ export class Network {
   }
 
   /** How a client opens connections. */
-  factory(client: Life): SocketFactory {
+  factory(client: Life, door: 'native' | 'http' = 'native'): SocketFactory {
     return async (_url, events) => {
       await client.sleep(this.random.int(0, 20))
       const { server } = this
       if (server === undefined || this.isPartitioned) throw new Error('connection refused')
       const connection = new Connection(this, { client, server: server.life }, events)
       this.#connections.add(connection)
-      server.accept(connection.socket, connection.wire)
+      if (door === 'http') server.acceptHttp(connection.socket)
+      else server.accept(connection.socket, connection.wire)
       return connection.clientSocket
     }
   }

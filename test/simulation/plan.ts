@@ -22,6 +22,12 @@ export interface Plan {
   readonly troubleMs: number
   readonly faults: Readonly<Record<Fault, number>>
   readonly hasDeadlines: boolean
+  /** Consumers that take one lane only, beside the others. */
+  readonly filtered: number
+  /** Programs that pull over HTTP. */
+  readonly pullers: number
+  /** Whether some barriers have several parties. */
+  readonly hasParties: boolean
   readonly hasTtl: boolean
   readonly acceptedShare: number
   /** How a consumer deals with a message, by weight. */
@@ -43,6 +49,8 @@ export type Fault =
   | 'purge'
   | 'requeue'
   | 'cancel'
+  | 'clockJump'
+  | 'killAtRelease'
 
 export type Manner = 'ack' | 'durable' | 'publish' | 'nack' | 'release' | 'reject' | 'extend' | 'hang' | 'upTo'
 
@@ -56,6 +64,8 @@ export interface WorkOptions {
   readonly forwards: boolean
   readonly deliveriesMax: number
   readonly onDead: 'count' | 'hold' | 'fail'
+  /** What becomes of the rest of a batch that is ended early. */
+  readonly rest: 'carry' | 'dead-letter' | 'drop'
 }
 
 /** Whether no batch can end before everything in it is done. */
@@ -76,13 +86,15 @@ export function planOf(random: Random, scale = 1): Plan {
     forwards: random.chance(0.35),
     deliveriesMax: some(0.4, 2, 5),
     onDead: random.weighted({ count: 6, hold: 2, fail: 1 }),
+    rest: random.pick(['carry', 'dead-letter', 'drop']),
   }
   const hasOnce = random.chance(0.3)
+  const acceptedShare = random.chance(0.25) ? 0.5 : 0
   const isBusy = random.chance(0.5)
   return {
     work,
     hasOnce,
-    queues: queuesOf(random, work, hasOnce),
+    queues: queuesOf(random, work, hasOnce, acceptedShare),
     publishers: random.int(1, 3),
     consumers: random.int(1, 4),
     messages: Math.ceil(random.int(isBusy ? 200 : 60, isBusy ? 420 : 200) * scale),
@@ -91,8 +103,11 @@ export function planOf(random: Random, scale = 1): Plan {
     commitMs: random.pick([1, 3, 3, 30, 300]),
     troubleMs: random.int(5_000, 40_000),
     hasDeadlines: random.chance(0.2),
+    filtered: some(0.4, 1, 2),
+    pullers: some(0.4, 1, 2),
+    hasParties: random.chance(0.3),
     hasTtl: random.chance(0.15),
-    acceptedShare: random.chance(0.25) ? 0.5 : 0,
+    acceptedShare,
     faults: {
       disturb: some(0.7, 1, 12),
       kill: some(0.7, 1, 4),
@@ -108,6 +123,8 @@ export function planOf(random: Random, scale = 1): Plan {
       purge: some(0.08, 1, 1),
       requeue: some(0.3, 1, 3),
       cancel: some(0.1, 1, 2),
+      clockJump: some(0.15, 1, 2),
+      killAtRelease: some(0.3, 1, 3),
     },
     manners: {
       ack: 40,
@@ -123,11 +140,11 @@ export function planOf(random: Random, scale = 1): Plan {
   }
 }
 
-function queuesOf(random: Random, work: WorkOptions, hasOnce: boolean): Plan['queues'] {
+function queuesOf(random: Random, work: WorkOptions, hasOnce: boolean, acceptedShare: number): Plan['queues'] {
   const retry = random.weighted({ none: 5, flat: 3, growing: 2 })
   const options: QueueOptionsInput = {
     on_dead: work.onDead,
-    deadline_rest: random.pick(['carry', 'dead-letter']),
+    deadline_rest: work.rest,
     fairness: random.pick(['proportional', 'round-robin', 'fast']),
     ...(work.leaseMs > 0 && { lease: `${work.leaseMs}ms` }),
     ...(work.isAcksAny && { acks: 'any' }),
@@ -139,8 +156,9 @@ function queuesOf(random: Random, work: WorkOptions, hasOnce: boolean): Plan['qu
     ...(work.deliveriesMax > 0 && { deliveries_max: work.deliveriesMax }),
     ...(retry === 'flat' && { retry_delay: `${random.pick([100, 1_000, 4_000])}ms` }),
     ...(retry === 'growing' && { retry_delay: { base: '100ms', factor: 2, max: '3s', jitter: true } }),
-    ...(random.chance(0.1) && {
-      messages_max: random.int(20, 80),
+    // What is refused for a moment only is told apart where publishers do not wait for the disk.
+    ...(random.chance(acceptedShare > 0 ? 0.4 : 0.1) && {
+      messages_max: random.int(acceptedShare > 0 ? 3 : 20, acceptedShare > 0 ? 40 : 80),
       overflow: random.pick(['refuse', 'dead-letter-oldest']),
     }),
   }

@@ -4,11 +4,23 @@ import { NEXT, ONCE, WORK } from './plan.ts'
 import type { Random } from './random.ts'
 import type { Body, Program, World } from './world.ts'
 
-/** How many messages are still to be published by all. */
+/** What is still to be published by all. */
 export interface Quota {
+  /** Messages. */
   left: number
-  /** Rounds of barriers that all publishers put together. */
-  round: number
+  /** The barrier whose parties are coming. */
+  gathering: Gathering | undefined
+  /** Those of which not all parties are known to have come. */
+  readonly incomplete: Set<Gathering>
+}
+
+/** A barrier of several parties, each of which any publisher may be. */
+interface Gathering {
+  readonly id: string
+  readonly count: number
+  begun: number
+  /** Parties that are confirmed. */
+  readonly came: Set<number>
 }
 
 const OUTCOMES = ['clean', 'with-dead', 'failed', 'cancelled', 'expired'] as const
@@ -30,9 +42,11 @@ export async function publishing(world: World, program: Program, random: Random,
       atomic: 2,
       barrier: 3,
       again: plan.work.hasDedupe ? 2 : 0,
+      party: plan.hasParties ? 3 : 0,
       wait: 3,
     })
     if (act === 'barrier') begin(publisher.barrier())
+    else if (act === 'party') begin(publisher.party(quota))
     else if (act === 'atomic') {
       quota.left -= 4
       begin(publisher.atomic(random.int(2, 5)))
@@ -47,6 +61,7 @@ export async function publishing(world: World, program: Program, random: Random,
     await program.life.sleep(random.int(0, Math.ceil((plan.troubleMs / plan.messages) * 8)))
   }
   await Promise.all(open)
+  for (const gathering of [...quota.incomplete]) await publisher.complete(quota, gathering)
   await publisher.barrier()
 }
 
@@ -171,6 +186,50 @@ class Publisher {
     }
     world.record({ type: 'barrier-publish', phase: 'ok', process, queue, id })
     if (random.chance(0.4)) world.act(this.#program.life, this.#wait(queue, id, handle))
+  }
+
+  /** The next party of the barrier whose parties are coming; once in a while one that has come already (B14). */
+  async party(quota: Quota): Promise<void> {
+    const world = this.#world
+    const random = this.#random
+    const last = quota.gathering
+    const isNew = last === undefined || last.begun >= last.count
+    const gathering = isNew ? { id: world.id('b'), count: random.int(2, 3), begun: 0, came: new Set<number>() } : last
+    quota.gathering = gathering
+    if (isNew) quota.incomplete.add(gathering)
+    const isAgain = gathering.begun > 0 && random.chance(0.2)
+    if (!isAgain) gathering.begun += 1
+    const number = isAgain ? random.int(1, gathering.begun) : gathering.begun
+    await this.#arrive(quota, gathering, number)
+  }
+
+  /** Sends all its parties: those that came count once. */
+  async complete(quota: Quota, gathering: Gathering): Promise<void> {
+    for (let number = 1; number <= gathering.count; number += 1) await this.#arrive(quota, gathering, number)
+  }
+
+  async #arrive(quota: Quota, gathering: Gathering, number: number): Promise<void> {
+    const world = this.#world
+    const process = this.#program.name
+    const { id, count, came } = gathering
+    const queue = WORK
+    world.invariants.party(id, count, number)
+    // Its place is behind everything before its last party.
+    world.record({ type: 'barrier-publish', phase: 'invoke', process, queue, id })
+    try {
+      await this.#program.client
+        .queue<Body>(queue)
+        .barrier({ name: id, body: world.body(id), parties: count, party: `party ${number}`, force: true })
+    } catch (error) {
+      if (!(error instanceof SluiceError)) throw error
+      const phase = error instanceof RefusedError ? 'fail' : 'unknown'
+      world.record({ type: 'barrier-publish', phase, process, queue, id })
+      return
+    }
+    came.add(number)
+    if (came.size < count) return
+    quota.incomplete.delete(gathering)
+    world.record({ type: 'barrier-publish', phase: 'ok', process, queue, id })
   }
 
   /** Whoever waits for a barrier is told of it as a consumer is. */

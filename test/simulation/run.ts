@@ -4,6 +4,7 @@ import { Life, START } from './loop.ts'
 import { Nemesis } from './nemesis.ts'
 import { NEXT, ONCE, WORK } from './plan.ts'
 import { publishing, type Quota } from './publisher.ts'
+import { Puller } from './puller.ts'
 import type { Random } from './random.ts'
 import { type Program, type RunOptions, World } from './world.ts'
 
@@ -32,6 +33,8 @@ interface Seat {
   program: Program | undefined
   readonly consumers: Consumer[]
   isDone: boolean
+  /** It has no program: it pulls over HTTP. */
+  readonly pulls: boolean
   life: Life
   begin(): void
 }
@@ -46,24 +49,51 @@ export class Cast {
   constructor(world: World, random: Random) {
     this.#world = world
     this.#random = random
-    this.#quota = { left: world.plan.messages, round: 0 }
+    this.#quota = { left: world.plan.messages, gathering: undefined, incomplete: new Set() }
   }
 
   begin(): void {
-    const { plan, loop } = this.#world
+    const { plan } = this.#world
     for (let k = 0; k < plan.publishers; k += 1) this.#seat((program, random) => this.#publish(program, random))
     const queues: (readonly string[])[] = Array.from({ length: plan.consumers }, () => [WORK])
     queues.push([NEXT, `${WORK}.dead`, `${NEXT}.dead`])
     if (plan.hasOnce) queues.push([ONCE])
     if (this.#random.chance(0.5)) queues.push([WORK, NEXT])
-    for (const names of queues) {
-      loop.after(this.#random.chance(0.6) ? 0 : this.#random.int(0, plan.troubleMs / 2), () => {
-        this.#seat((program, random, consumers) => {
-          for (const queue of names) this.#consume(program, queue, random.fork(), consumers)
-          return Promise.resolve()
-        })
-      })
-    }
+    for (const names of queues) this.#seatConsumer(names, undefined)
+    for (let k = 0; k < plan.filtered; k += 1) this.#seatConsumer([WORK], this.#random.int(0, 2))
+    for (let k = 0; k < plan.pullers; k += 1) this.#seatPuller()
+  }
+
+  #seatConsumer(names: readonly string[], lane: number | undefined): void {
+    this.#later(() =>
+      this.#seat((program, random, consumers) => {
+        for (const queue of names) this.#consume(program, queue, random.fork(), consumers, lane)
+        return Promise.resolve()
+      }),
+    )
+  }
+
+  #seatPuller(): void {
+    const lane = this.#random.chance(0.4) ? this.#random.int(0, 2) : undefined
+    this.#later(() => {
+      const random = this.#random.fork()
+      const seat: Seat = {
+        program: undefined,
+        consumers: [],
+        isDone: true,
+        pulls: true,
+        life: new Life(this.#world.loop),
+        begin: () => this.#world.act(seat.life, new Puller(this.#world, seat.life, random.fork(), lane).run()),
+      }
+      this.#seats.push(seat)
+      seat.begin()
+    })
+  }
+
+  /** At the beginning, or some time later. */
+  #later(task: () => void): void {
+    const { loop, plan } = this.#world
+    loop.after(this.#random.chance(0.6) ? 0 : this.#random.int(0, plan.troubleMs / 2), task)
   }
 
   get isDonePublishing(): boolean {
@@ -84,6 +114,7 @@ export class Cast {
       program: undefined,
       consumers: [],
       isDone: false,
+      pulls: false,
       life: new Life(this.#world.loop),
       begin: () => this.#world.act(seat.life, take()),
     }
@@ -95,22 +126,22 @@ export class Cast {
     await publishing(this.#world, program, random, this.#quota)
   }
 
-  #consume(program: Program, queue: string, random: Random, consumers: Consumer[]): void {
-    const consumer = new Consumer(this.#world, program, queue, random)
+  #consume(program: Program, queue: string, random: Random, consumers: Consumer[], lane: number | undefined): void {
+    const consumer = new Consumer(this.#world, program, queue, random, lane)
     consumers.push(consumer)
     const run = async () => {
       await consumer.run()
       // It left: another takes its place, on the same connection.
       consumers.splice(consumers.indexOf(consumer), 1)
       await program.life.sleep(this.#world.isCalm ? 0 : random.int(0, 2_000))
-      this.#consume(program, queue, random, consumers)
+      this.#consume(program, queue, random, consumers, lane)
     }
     this.#world.act(program.life, run())
   }
 
   oneDies(isSilent: boolean): void {
     const { loop, invariants } = this.#world
-    const seats = this.#seats.filter(({ program, life }) => program !== undefined && life.isAlive)
+    const seats = this.#seats.filter(({ program, pulls, life }) => (program !== undefined || pulls) && life.isAlive)
     if (seats.length === 0) return
     const seat = this.#random.pick(seats)
     for (const { name } of seat.program?.subscribers ?? []) invariants.gone(name)
@@ -191,12 +222,14 @@ function whatIsLeft({ server }: World): string[] {
 }
 
 /** What only the server knows: how the barriers ended of which nobody was told. */
-function noteRecords({ server, endedEarly }: World): void {
+function noteRecords({ server, plan, endedEarly, dropped }: World): void {
   for (const queue of server.engine?.broker.queues() ?? [])
     for (const { record } of queue.barriers.records()) {
       const { name, outcome } = record
       const isEarly = outcome === 'expired' || outcome === 'cancelled' || outcome === 'failed'
       if (isEarly && name !== undefined) endedEarly.add(`${queue.name} ${name}`)
+      if (name !== undefined && plan.work.rest === 'drop' && record.stats.dropped > 0)
+        dropped.set(`${queue.name} ${name}`, record.stats.dropped)
     }
 }
 

@@ -8,6 +8,7 @@ import { TableJournal } from '../../src/journal/table/table-journal.ts'
 import { connect } from '../../src/listeners/native/listener.ts'
 import type { HistoryRecorder } from '../support/history/history.ts'
 import type { SimulatedDisk } from './disk.ts'
+import { HttpDoor } from './http.ts'
 import { Life, type Loop } from './loop.ts'
 import type { Accepting, Network, ServerDeath } from './network.ts'
 import type { Random } from './random.ts'
@@ -26,10 +27,11 @@ export interface ServerSettings {
 interface Process extends Accepting {
   readonly engine: Engine
   readonly pressure: Pressure
+  readonly http: HttpDoor
 }
 
 /**
- * The whole server but for its sockets, its file and its HTTP door: what `server.ts` puts together, on a disk, a network
+ * The whole server but for its sockets and its file: what `server.ts` puts together, on a disk, a network
  * and a clock that are simulated. It can be killed at any event, and started again on what the disk kept.
  */
 export class SimulatedServer {
@@ -39,10 +41,15 @@ export class SimulatedServer {
   readonly #network: Network
   readonly #recorder: HistoryRecorder
   readonly #settings: ServerSettings
+  readonly #stopped: () => void
   #process: Process | undefined
   #isStopping = false
   #repair: (() => void) | undefined
   starts = 0
+  /** What the wall clock is ahead of the world's time; a process goes by what it was at its start (R6). */
+  wallMs = 0
+  /** What it was for the process that runs, or ran last. */
+  startedWallMs = 0
   /** Why processes ended by themselves, by code. */
   readonly failures: string[] = []
 
@@ -53,6 +60,8 @@ export class SimulatedServer {
     network: Network
     recorder: HistoryRecorder
     settings: ServerSettings
+    /** A process has ended in peace. */
+    stopped: () => void
   }) {
     this.#loop = parts.loop
     this.#random = parts.random
@@ -60,6 +69,7 @@ export class SimulatedServer {
     this.#network = parts.network
     this.#recorder = parts.recorder
     this.#settings = parts.settings
+    this.#stopped = parts.stopped
   }
 
   get isUp(): boolean {
@@ -70,10 +80,19 @@ export class SimulatedServer {
     return this.isUp ? this.#process?.engine : undefined
   }
 
+  /** A barrier is released, and that is not on disk yet. */
+  get isReleasing(): boolean {
+    const { broker } = this.engine ?? {}
+    if (broker === undefined) return false
+    for (const queue of broker.queues())
+      for (const { turn } of queue.barriers.records()) if (turn > broker.committed) return true
+    return false
+  }
+
   views(): readonly QueueView[] {
     const { engine } = this
     if (engine === undefined) return []
-    return [...engine.broker.queues()].map(queue => viewQueue(queue, this.#loop.now) as QueueView)
+    return [...engine.broker.queues()].map(queue => viewQueue(queue, this.#loop.now + this.startedWallMs) as QueueView)
   }
 
   /** Starts a process, which is up some time later, unless it is killed before. */
@@ -81,8 +100,12 @@ export class SimulatedServer {
     if (this.#process !== undefined) return
     this.starts += 1
     const life = new Life(this.#loop)
+    const by = this.wallMs - this.startedWallMs
+    if (by !== 0) this.#recorder.record({ type: 'clock-jump', by })
+    this.startedWallMs = this.wallMs
+    const clock = life.clockAhead(this.wallMs)
     const pressure = new Pressure(
-      life.clock,
+      clock,
       async () => ({ freeBytes: this.#disk.freeBytes, totalBytes: 10 ** 12 }),
       FREE_MIN_BYTES,
     )
@@ -95,7 +118,7 @@ export class SimulatedServer {
     })
     const engine = new Engine({
       journal,
-      clock: life.clock,
+      clock,
       messageMax: 1024 * 1024,
       frameMessagesMax: FRAME_MESSAGES_MAX,
       autoCreate: false,
@@ -103,10 +126,13 @@ export class SimulatedServer {
       onFatal: reason => this.#failed(reason),
       later: life.soon,
     })
+    const http = new HttpDoor(engine, life, this.#loop)
     const process: Process = {
       life,
       engine,
       pressure,
+      http,
+      acceptHttp: socket => http.accept(socket),
       accept: (socket, wire) => this.#accept(life, engine, { socket, wire }),
     }
     this.#process = process
@@ -160,6 +186,7 @@ export class SimulatedServer {
     this.#isStopping = true
     this.#network.server = undefined
     process.pressure.stop()
+    process.http.close()
     // Whoever does not answer is cut, as the listener does.
     process.life.after(CLOSE_MS, () => this.#network.serverDied(process.life, 'reset'))
     try {
@@ -171,6 +198,7 @@ export class SimulatedServer {
     if (!process.life.isAlive) return
     this.#loop.trace('stopped')
     process.life.end()
+    this.#stopped()
     this.#process = undefined
     this.#isStopping = false
     this.#network.serverDied(process.life, 'sent')

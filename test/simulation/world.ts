@@ -3,6 +3,7 @@ import { decodeFrames } from '@sluice/protocol'
 import { type Happening, HistoryChecker, type HistoryEvent, HistoryRecorder } from '../support/history/history.ts'
 import { SimulatedDisk } from './disk.ts'
 import { Invariants } from './invariants.ts'
+import { filterOf, laneOf } from './lanes.ts'
 import { type Life, Loop, START } from './loop.ts'
 import { Network } from './network.ts'
 import { NEXT, ONCE, type Plan, planOf, WORK } from './plan.ts'
@@ -19,6 +20,16 @@ export interface Body {
   /** Children that it may still have below it. */
   readonly depth: number
   readonly pad: string
+  /** What filters look at. */
+  readonly lane: number
+}
+
+interface Subscriber {
+  readonly name: string
+  readonly queue: string
+  readonly subscription: Subscription<Body>
+  /** Absent: it takes all. */
+  readonly lane: number | undefined
 }
 
 /** A program that uses the SDK: dies, and is started again as another. */
@@ -27,7 +38,7 @@ export interface Program {
   readonly life: Life
   readonly client: Client
   /** Names of its subscriptions, in the order in which they were made. */
-  readonly subscribers: { readonly name: string; readonly queue: string; readonly subscription: Subscription<Body> }[]
+  readonly subscribers: Subscriber[]
 }
 
 export interface RunOptions {
@@ -59,7 +70,12 @@ export class World {
   #names = 0
   /** Barriers that did not wait for all before them, as the server has them on record: `queue name`. */
   readonly endedEarly: Set<string> = new Set()
+  /** Barriers with what was dropped of their batch, as the server has them on record: `queue name`. */
+  readonly dropped: Map<string, number> = new Map()
   readonly #programs = new Map<Life, Program>()
+  readonly #pullers = new Map<Life, string>()
+  /** Also those that have died: what they had is theirs until its time is over. */
+  readonly #everPulled: string[] = []
 
   constructor(seed: number, { listen = () => {}, scale = 1 }: RunOptions = {}) {
     this.seed = seed
@@ -71,6 +87,7 @@ export class World {
       inFlightMs: plan.work.isAcksAny ? 60_000 : 100,
       atomicBatches: true,
       endedEarly: this.endedEarly,
+      dropped: this.dropped,
       sessionsAreTold: true,
       halfOpenMs: 3 * HEARTBEAT_MS,
       // A lease begins when the server decides, and the way to the client may take all of it.
@@ -101,6 +118,7 @@ export class World {
       network: this.network,
       recorder: this.recorder,
       settings: { memoryMax: plan.memoryMax, heartbeatMs: HEARTBEAT_MS, queues: plan.queues },
+      stopped: () => this.#stopped(),
     })
   }
 
@@ -117,7 +135,7 @@ export class World {
   }
 
   body(id: string, depth = 0): Body {
-    return { id, echo: [...id].reverse().join(''), depth, pad: 'x'.repeat(this.plan.bodyBytes) }
+    return { id, echo: [...id].reverse().join(''), depth, pad: 'x'.repeat(this.plan.bodyBytes), lane: laneOf(id) }
   }
 
   /** Whatever an actor does; what it does not expect is a bug. */
@@ -164,19 +182,47 @@ export class World {
     }
   }
 
+  /** A name for one that pulls. */
+  puller(life: Life): string {
+    this.#names += 1
+    const name = `h${this.#names}`
+    this.#pullers.set(life, name)
+    this.#everPulled.push(name)
+    return name
+  }
+
   /** The program ends without a word. */
   die({ life }: { readonly life: Life }, isSilent: boolean): void {
     if (!life.isAlive) return
     this.loop.trace('client dies')
     this.#disconnected(life)
+    const puller = this.#pullers.get(life)
+    if (puller !== undefined) this.invariants.gone(puller)
     life.end()
     this.network.clientDied(life, isSilent)
     this.#programs.delete(life)
+    this.#pullers.delete(life)
   }
 
   #disconnected(life: Life): void {
+    if (!life.isAlive) return
     const program = this.#programs.get(life)
-    if (program !== undefined && life.isAlive) this.record({ type: 'disconnect', process: program.name })
+    if (program !== undefined) this.record({ type: 'disconnect', process: program.name })
+    const puller = this.#pullers.get(life)
+    if (puller === undefined) return
+    // What it has read stays its own; what was on its way to it comes again.
+    this.#names += 1
+    this.record({ type: 'unsubscribe', process: puller, queue: WORK, subscriber: `${puller} answer ${this.#names}` })
+  }
+
+  /** A clean stop gives back what is out, also what belongs to time. */
+  #stopped(): void {
+    for (const puller of this.#everPulled) this.record({ type: 'disconnect', process: puller })
+  }
+
+  /** When the run began, as histories count. */
+  get startedAt(): number {
+    return START
   }
 
   /** Notes when the server has answered a subscribe; the SDK does not tell. */
@@ -187,8 +233,14 @@ export class World {
       if (name !== 'subscribed') continue
       const one = program.subscribers[fields.subscription - 1]
       if (one === undefined) continue
-      this.record({ type: 'subscribe', process: program.name, queue: one.queue, subscriber: one.name })
-      this.invariants.subscribed(one.name, one.queue, this.loop.now - START)
+      this.record({
+        type: 'subscribe',
+        process: program.name,
+        queue: one.queue,
+        subscriber: one.name,
+        ...(one.lane !== undefined && { filter: filterOf(one.lane) }),
+      })
+      this.invariants.subscribed(one.name, one.queue, this.loop.now - START, one.lane)
     }
   }
 }

@@ -166,17 +166,19 @@ export class Connection implements Outbox {
   }
 
   /** Messages are published; they count for the rate. */
-  published(count: number): void {
-    this.#rate?.take(count)
+  published(count: number, bytes: number): void {
+    this.#rate?.take(count, bytes)
   }
 
   /** @throws Problem `too-many-publishes` while the client has published more than it may */
   checkRate(): void {
-    const waitMs = this.#rate?.waitMs ?? 0
-    if (waitMs === 0) return
-    const detail = 'more messages were published by this client than publish_rate allows'
+    const rate = this.#rate
+    const waitMs = rate?.waitMs ?? 0
+    if (rate === undefined || waitMs === 0) return
+    const { limit } = rate
+    const detail = `more was published by this client than ${limit} allows`
     const seconds = Math.ceil(waitMs / 1_000)
-    throw new Problem('too-many-publishes', detail, { limit: 'publish_rate' }, { 'retry-after': String(seconds) })
+    throw new Problem('too-many-publishes', detail, { limit }, { 'retry-after': String(seconds) })
   }
 
   /** Comes back when the client may publish again: in the middle of a body nothing is refused, it is not read on. */
@@ -191,8 +193,8 @@ export class Connection implements Outbox {
 
   get #rate(): PublishRate | undefined {
     const { principal, shared, wire } = this
-    // A principal is one wherever it comes from; a name is no address.
-    return shared.rates?.of(principal === undefined ? networkOf(wire.address) : `principal ${principal.name}`)
+    const { rates } = shared
+    return principal === undefined ? rates?.of(networkOf(wire.address)) : rates?.ofPrincipal(principal.name)
   }
 
   /**

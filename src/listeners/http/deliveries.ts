@@ -232,7 +232,7 @@ async function settle(exchange: Exchange, { count, read }: Settling): Promise<Re
   command.end()
   if (carried !== undefined) {
     connection.checkRate()
-    for (const { count } of carried.messages) connection.published(count)
+    for (const { count, bytes } of carried.messages) connection.published(count, bytes.length)
   }
   const answer = await connection.ask<SettleAnswer>((peer, answered) =>
     peer.settleTokens(

@@ -8,7 +8,7 @@ const UNKEPT_BYTES_MAX = 4 * 1024 * 1024
 
 /** All answers of one publish. */
 export function publishAll({ connection }: Exchange, command: PublishCommand): Promise<readonly PublishAnswer[]> {
-  connection.published(command.count)
+  connection.published(command.count, command.bytes.length)
   return connection.wait((peer, answered) => {
     const answers: PublishAnswer[] = []
     let open = command.count
@@ -53,6 +53,7 @@ export async function publishUnconfirmed(
   const writer = new ByteWriter(Buffer.allocUnsafe)
   encoding(() => encodeMessage(writer, message.properties, message.body))
   const bytes = exactly(writer.take())
+  connection.published(1, bytes.length)
   connection.unkeptBytes += bytes.length
   const refusal = await connection.ask<Refusal | undefined>((peer, answered) => {
     let waits: (() => void) | undefined

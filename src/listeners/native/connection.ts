@@ -30,6 +30,7 @@ import type {
   Refusal,
   SubscriptionId,
 } from '../../engine/peer.ts'
+import type { PublishRates } from '../../net/publish-rate.ts'
 import type { SendBuffers } from '../../net/send-buffers.ts'
 import { type NativeClock, type NativeSocket, Outgoing } from './outgoing.ts'
 import { Pace } from './pace.ts'
@@ -51,8 +52,8 @@ export interface NativeConnectionOptions {
   readonly heartbeatMs?: number
   /** Publish bytes that may wait for their answer. */
   readonly windowBytes?: number
-  /** Messages a second that it may publish; default as many as it can. */
-  readonly publishRate?: number
+  /** How fast a principal, or without one each connection, may publish; default as fast as it can. */
+  readonly rates?: PublishRates
   /** What waits to be sent, by all connections. */
   readonly sendBuffers?: SendBuffers
   /** Whose token a hello brings, or why he may not come in; absent: nobody is asked who he is. */
@@ -90,7 +91,7 @@ export class NativeConnection {
   /** Both are there from the welcome on. */
   #peer: Peer | undefined
   #publishing: Publishing | undefined
-  readonly #pace: Pace | undefined
+  #pace: Pace | undefined
   #mayPublish = false
   /** Spoken from the welcome on. */
   #version = 0
@@ -104,8 +105,6 @@ export class NativeConnection {
       tooSlow: () => this.end({ code: 'too-slow', detail: 'what it is sent is not read' }),
     }
     this.#out = new Outgoing(options.socket, options.clock, on, options.sendBuffers)
-    const { publishRate } = options
-    if (publishRate !== undefined) this.#pace = new Pace(options.clock, publishRate, () => this.#paid())
     this.#requests = new Requests(this.#out)
     this.#cancelDeadline = options.clock.after(HELLO_DEADLINE_MS, () => {
       this.#endProtocolError(`no hello within ${HELLO_DEADLINE_MS} ms`)
@@ -234,6 +233,7 @@ export class NativeConnection {
     const wanted = hello.heartbeatMs || (this.#options.heartbeatMs ?? HEARTBEAT_MS_DEFAULT)
     const heartbeatMs = Math.min(Math.max(wanted, HEARTBEAT_MS_MIN), HEARTBEAT_MS_MAX)
     this.#cancelDeadline()
+    this.#pace = this.#paceOf(principal)
     this.#publishing = new Publishing(this.#out, engine, this.#windowBytes(), this.#pace)
     this.#mayPublish = hello.producer !== ''
     this.#version = Math.min(hello.version, PROTOCOL_VERSION)
@@ -254,9 +254,16 @@ export class NativeConnection {
   }
 
   #windowBytes(): number {
-    const { windowBytes = PUBLISH_WINDOW_BYTES_DEFAULT, publishRate } = this.#options
-    if (publishRate === undefined) return windowBytes
-    return Math.min(windowBytes, Math.max(PACED_WINDOW_BYTES_MIN, publishRate * PACED_MESSAGE_BYTES))
+    const { windowBytes = PUBLISH_WINDOW_BYTES_DEFAULT, rates } = this.#options
+    const { messages = Number.POSITIVE_INFINITY, bytes = Number.POSITIVE_INFINITY } = rates?.limits ?? {}
+    return Math.min(windowBytes, Math.max(PACED_WINDOW_BYTES_MIN, Math.min(messages * PACED_MESSAGE_BYTES, bytes)))
+  }
+
+  #paceOf(principal: Principal | undefined): Pace | undefined {
+    const { rates, clock } = this.#options
+    if (rates === undefined) return undefined
+    const rate = principal === undefined ? rates.fresh() : rates.ofPrincipal(principal.name)
+    return new Pace(clock, rate, () => this.#paid())
   }
 
   #publish(peer: Peer, frame: Frames['publish']): void {
@@ -318,7 +325,7 @@ export class NativeConnection {
     const { request } = frame
     if (frame.deliveries.some(({ first }) => first === 0)) this.#since(3, 'everything up to a delivery')
     const command = settleCommand(frame)
-    for (const { count } of command.publish ?? []) this.#pace?.take(count)
+    for (const { count, bytes } of command.publish ?? []) this.#pace?.take(count, bytes.length)
     if (request === 0) {
       peer.settle(command)
       return

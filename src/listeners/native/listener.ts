@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream'
 import { SUBPROTOCOL } from '@sluice/protocol'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Doorkeeper, Engine } from '../../engine/peer.ts'
+import type { PublishRates } from '../../net/publish-rate.ts'
 import type { SendBuffers } from '../../net/send-buffers.ts'
 import { NativeConnection, payloadBytesMax } from './connection.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -37,8 +38,8 @@ export interface NativeListenerOptions {
   readonly heartbeatMs?: number
   /** Publish bytes of a connection that may wait for their answer. */
   readonly windowBytes?: number
-  /** Messages a second that a connection may publish; default as many as it can. */
-  readonly publishRate?: number
+  /** How fast a principal, or without one each connection, may publish; default as fast as it can. */
+  readonly rates?: PublishRates
   /** What waits to be sent, by all connections of the server. */
   readonly sendBuffers?: SendBuffers
   readonly clock?: NativeClock
@@ -158,7 +159,7 @@ export function connect({ socket, wire, address, engine, options }: Parts): Nati
     serverName: options.serverName ?? 'sluice',
     ...(options.heartbeatMs !== undefined && { heartbeatMs: options.heartbeatMs }),
     ...(options.windowBytes !== undefined && { windowBytes: options.windowBytes }),
-    ...(options.publishRate !== undefined && { publishRate: options.publishRate }),
+    ...(options.rates !== undefined && { rates: options.rates }),
     ...(options.sendBuffers !== undefined && { sendBuffers: options.sendBuffers }),
     ...(doorkeeper !== undefined && {
       login: (secret: string) =>

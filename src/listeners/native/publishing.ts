@@ -60,6 +60,7 @@ export class Publishing {
       this.refuse(frame, this.#notGranted())
       return
     }
+    this.#pace?.take(frame.count, messages.length)
     const { number: _, answeredUpTo: __, ...command } = commandOf(frame)
     const told = (answers: readonly PublishAnswer[]) => {
       for (const answer of answers)
@@ -110,7 +111,10 @@ export class Publishing {
   /** What was not granted is refused, and its numbers are not used. */
   #isGranted(parts: readonly PublishPart[], size: number): boolean {
     if (this.#credit.take(parts, size)) {
-      this.#pace?.take(parts.reduce((sum, { count }) => sum + count, 0))
+      this.#pace?.take(
+        parts.reduce((sum, { count }) => sum + count, 0),
+        size,
+      )
       return true
     }
     this.#credit.answered(size)

@@ -10,6 +10,7 @@ import { MUTANTS, type Mutant } from './mutants.ts'
  * npm run simulate:mutants                 every planted bug, which must be found within 2,000 seeds
  * npm run simulate:mutants -- --only gate  those whose name has this in it
  * npm run simulate:mutants -- --jobs 2     so many at once; default 1
+ * npm run simulate:mutants -- --from 1001 --count 1000   a part of the hunt
  */
 const SEEDS_MAX = 2_000
 /** A bug may make the server go round for ever. */
@@ -21,7 +22,12 @@ interface Found {
 }
 
 const { values } = parseArgs({
-  options: { only: { type: 'string', default: '' }, jobs: { type: 'string', default: '1' } },
+  options: {
+    only: { type: 'string', default: '' },
+    jobs: { type: 'string', default: '1' },
+    from: { type: 'string', default: '1' },
+    count: { type: 'string', default: `${SEEDS_MAX}` },
+  },
 })
 const wanted = MUTANTS.filter(({ name }) => name.includes(values.only))
 const queue = [...wanted]
@@ -29,7 +35,9 @@ const results = new Map<Mutant, Found>()
 console.log('| bug | found at seed | by |\n| --- | --- | --- |')
 await Promise.all(Array.from({ length: Number(values.jobs) }, work))
 const missed = wanted.filter(mutant => results.get(mutant)?.problem === undefined)
-console.log(`\n${wanted.length - missed.length} of ${wanted.length} found within ${SEEDS_MAX} seeds`)
+console.log(
+  `\n${wanted.length - missed.length} of ${wanted.length} found within ${values.count} seeds from ${values.from}`,
+)
 process.exitCode = missed.length > 0 ? 1 : 0
 
 async function work(): Promise<void> {
@@ -49,7 +57,15 @@ async function work(): Promise<void> {
 }
 
 function hunt(folder: string): Promise<Found> {
-  const args = ['--conditions=@sluice/source', '--import', 'tsx', 'test/simulation/mutants/hunt.ts', `${SEEDS_MAX}`]
+  const args = [
+    '--max-semi-space-size=32',
+    '--conditions=@sluice/source',
+    '--import',
+    'tsx',
+    'test/simulation/mutants/hunt.ts',
+    values.from,
+    values.count,
+  ]
   const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], timeout: HANGS_MS })
   const text = { out: '', err: '' }
   child.stdout.on('data', chunk => (text.out += chunk))

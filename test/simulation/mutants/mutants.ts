@@ -173,6 +173,30 @@ export const MUTANTS: readonly Mutant[] = [
     instead: '    if (run.expiresAt',
   },
   {
+    name: 'a pull whose time is over goes on behind a release that is not on disk',
+    file: 'src/engine/pull.ts',
+    text: 'if (turn > committed || this.subscription.predicate?.matchesBarrier(record) !== false) return record.batch',
+    instead: 'if (turn < 0) return record.batch',
+  },
+  {
+    name: 'a barrier goes to subscriptions whose filter it does not match',
+    file: 'src/core/releases.ts',
+    text: 'if (subscription.isClosed || subscription.predicate?.matchesBarrier(record) === false) continue',
+    instead: 'if (subscription.isClosed) continue',
+  },
+  {
+    name: 'a party that comes twice counts twice',
+    file: 'src/core/placing.ts',
+    text: "if (arrived.has(party)) return 'duplicate'",
+    instead: "if (arrived.has(party) && party === '') return 'duplicate'",
+  },
+  {
+    name: 'the rest of a batch is dropped that was to be dead-lettered',
+    file: 'src/core/endings.ts',
+    text: "if (rest === 'drop') this.#queue.finish(turn, now, run, 'dropped')",
+    instead: "if (rest !== 'carry') this.#queue.finish(turn, now, run, 'dropped')",
+  },
+  {
     name: 'leases do not run out',
     file: 'src/core/returns.ts',
     text: 'held !== undefined && held.deadline <= now; held = leases.first',

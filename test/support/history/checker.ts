@@ -36,6 +36,8 @@ export interface CheckerOptions {
   readonly halfOpenMs?: number
   /** Barriers that were ended early although nobody may have been told: `queue id`. */
   readonly endedEarly?: ReadonlySet<string>
+  /** Barriers of whose batch so many messages were dropped without a word: `queue id`. */
+  readonly dropped?: ReadonlyMap<string, number>
 }
 
 /** A suspicion that needs the whole history: that the message stands before the barrier, and was there. */
@@ -46,6 +48,17 @@ export interface Suspicion {
   readonly t: number
   /** What was delivered too early, for *overtaken*. */
   readonly overtaker?: Message
+}
+
+/** A message was delivered after one of a later batch: some barrier between them was passed. */
+export interface Overtaking {
+  readonly queue: QueueState
+  readonly message: Message
+  /** Its batch then. */
+  readonly from: number
+  readonly overtaker: Message
+  readonly to: number
+  readonly t: number
 }
 
 const IN_FLIGHT_MS = 5_000
@@ -62,6 +75,7 @@ export class HistoryChecker {
   readonly findings: Findings = new Findings()
   readonly queues = new Map<string, QueueState>()
   readonly suspicions: Suspicion[] = []
+  readonly overtakings: Overtaking[] = []
   readonly atomic = new Map<string, Message[]>()
   readonly counts: Counts = {
     attempts: 0,
@@ -101,6 +115,7 @@ export class HistoryChecker {
     const { type } = event
     if (type === 'server-kill') this.#killed(event.t)
     else if (type === 'server-up') return
+    else if (type === 'clock-jump') this.#clockJumped(event.by ?? 0)
     else if (type === 'disconnect') this.#disconnected(event)
     else this.#onQueue(event)
   }
@@ -305,6 +320,12 @@ export class HistoryChecker {
       for (const session of queue.sessions.values()) if (session.isOpen) this.#end(session, t)
   }
 
+  /** Ends of life count by the wall clock over a restart (R6). They may come later, too: what may be gone need not be. */
+  #clockJumped(by: number): void {
+    if (by <= 0) return
+    for (const queue of this.queues.values()) for (const message of queue.messages.values()) message.endsAt -= by
+  }
+
   #end(session: Session, t: number): void {
     session.isOpen = false
     const queue = this.#queue(session.queue)
@@ -351,6 +372,11 @@ export class HistoryChecker {
       if (message.deliveries === 1) message.mayComeAgain = true
       // But it says which stay in the queue it was of: with another number it has been away, and is a new one.
       message.seq ??= event.seq
+      // And that it was sent: what has to come before it must have been settled by then.
+      if (session === undefined && !isOvertaken && event.attempt !== undefined && message.batch === undefined) {
+        message.batch = event.batch_number
+        if ((message.batch ?? -1) > (queue.furthest?.batch ?? -1)) queue.furthest = message
+      }
       return
     }
     this.#placed(queue, message, event)
@@ -375,11 +401,8 @@ export class HistoryChecker {
       queue.furthest = message
       return
     }
-    for (const barrier of queue.barriers.values()) {
-      if (barrier.batch === undefined || barrier.batch < message.batch || barrier.batch >= furthest.batch) continue
-      this.suspicions.push({ kind: 'barrier-overtaken', message, barrier, t, overtaker: furthest })
-      break
-    }
+    // Which barrier is between them is perhaps told only later.
+    this.overtakings.push({ queue, message, from: message.batch, overtaker: furthest, to: furthest.batch, t })
   }
 
   /** The message, also one that came over a route. */
@@ -392,6 +415,8 @@ export class HistoryChecker {
       const before = origin?.messages.get(id) ?? (origin === undefined ? undefined : this.#throughOrigin(origin, id))
       if (origin === undefined || before === undefined || before.movedAt !== undefined || publishesOf(before) <= 0)
         continue
+      // Acked there it has come to its end: what is read where it had left was sent before.
+      if (before.ackedAt !== undefined && known !== undefined) continue
       before.movedAt = this.lastAt
       before.holder?.held.delete(before)
       before.holder = undefined
@@ -576,6 +601,16 @@ export class HistoryChecker {
     const { outcome } = barrier
     if (this.options.endedEarly?.has(`${barrier.queue} ${barrier.id}`)) return true
     return outcome === 'expired' || outcome === 'cancelled' || outcome === 'failed'
+  }
+
+  /** Whether it may have been dropped with a batch that was ended early, and how many were in its queue. */
+  mayBeDropped(message: Message): boolean {
+    const queue = this.queues.get(message.queue)
+    for (const barrier of queue?.barriers.values() ?? []) {
+      const isFifo = this.options.fifoPublishers ?? false
+      if (this.options.dropped?.has(`${barrier.queue} ${barrier.id}`) && !isAfter(message, barrier, isFifo)) return true
+    }
+    return false
   }
 
   // ── settling ───────────────────────────────────────────────────────────────────────────────────────────────────

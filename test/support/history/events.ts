@@ -23,6 +23,7 @@ export type EventType =
   | 'expired'
   | 'discard'
   | 'server-kill'
+  | 'clock-jump'
   | 'server-up'
 
 /** Numbers and strings are one space: 7 is "7". */
@@ -67,6 +68,8 @@ export interface HistoryEvent {
   /** On `subscribe`: not every barrier is meant for it, so none is missed. */
   readonly filter?: string
   readonly to?: string
+  /** On `clock-jump`, in ms: what a start finds the wall clock ahead of where the last process had it. */
+  readonly by?: number
 }
 
 /** An event without its time, which the recorder adds. */

@@ -496,3 +496,82 @@ test('a history goes to a file, a JSON object a line, and back', async () => {
     rmSync(folder, { recursive: true, force: true })
   }
 })
+
+test('lost: with a batch that was dropped so many messages of it may be gone as were dropped, and none behind it', () => {
+  const lines = [
+    'subscribe subscriber=x',
+    ...published('a', 'seq=1'),
+    ...published('b', 'seq=2'),
+    ...barrier('B', 'seq=3 batch_number=0'),
+    ...published('c', 'seq=4'),
+    'barrier-deliver B subscriber=x seq=3 batch_number=0 outcome=expired',
+  ]
+  expect(wrong(lines)).toEqual(['lost a', 'lost b', 'lost c'])
+  expect(wrong(lines, { dropped: new Map([['q B', 2]]) })).toEqual(['lost c'])
+  expect(wrong(lines, { dropped: new Map([['q B', 1]]) })).toEqual(['lost b', 'lost c'])
+})
+
+test('barrier-early: what was dropped before, and is read late by who gets not every barrier, was sent before', () => {
+  const lines = (filter: string) => [
+    'subscribe subscriber=x',
+    `subscribe subscriber=y ${filter}`.trim(),
+    ...published('a', 'seq=1'),
+    ...barrier('A', 'seq=2 batch_number=0'),
+    ...barrier('B', 'seq=3 batch_number=1'),
+    'barrier-deliver A subscriber=x seq=2 batch_number=0 outcome=expired',
+    'barrier-deliver B subscriber=x seq=3 batch_number=1 outcome=clean',
+    'deliver a subscriber=y seq=1 batch_number=0 redelivered=false',
+    'unsubscribe subscriber=y',
+  ]
+  const dropped = new Map([['q A', 1]])
+  expect(wrong(lines('filter=some'), { dropped })).toEqual([])
+  expect(wrong(lines(''), { dropped })).toContain('barrier-early a')
+})
+
+test('lost: ends of life count by the wall clock over a restart', () => {
+  const lines = ['publish-invoke a ttl=100000', 'publish-ok a', 'server-kill']
+  expect(wrong(lines)).toEqual(['lost a'])
+  expect(wrong([...lines, 'clock-jump by=200000'])).toEqual([])
+  expect(wrong([...lines, 'clock-jump by=50000'])).toEqual(['lost a'])
+})
+
+test('barrier-early: a message that is read late, after it was acked as a dead letter, has not come back', () => {
+  const routes = [
+    { from: 'q', to: 'd' },
+    { from: 'd', to: 'q' },
+  ]
+  const lines = [
+    'subscribe subscriber=x',
+    'subscribe subscriber=y',
+    'subscribe subscriber=z queue=d',
+    ...published('a'),
+    ...barrier('B', 'seq=2 batch_number=0'),
+    'deliver a queue=d subscriber=z seq=1 batch_number=0 redelivered=false',
+    'ack-invoke a queue=d subscriber=z',
+    'ack-ok a queue=d subscriber=z',
+    'deliver a subscriber=y seq=1 batch_number=0 attempt=1 redelivered=false',
+    'barrier-deliver B subscriber=x seq=2 batch_number=0 outcome=with-dead',
+    'barrier-deliver B subscriber=y seq=2 batch_number=0 outcome=with-dead',
+  ]
+  expect(wrong(lines, { routes, sessionsAreTold: true })).toEqual([])
+})
+
+test('barrier-overtaken: what was sent before a crash, and read after it, shows that what is before it was settled', () => {
+  const lines = [
+    'subscribe subscriber=x',
+    'subscribe subscriber=y',
+    ...published('a', 'seq=1'),
+    ...barrier('B', 'seq=2 batch_number=0'),
+    ...published('b', 'seq=3'),
+    'deliver a subscriber=x seq=1 batch_number=0 attempt=1 redelivered=false',
+    'server-kill',
+    'deliver b subscriber=y seq=3 batch_number=1 attempt=1 redelivered=false',
+    'subscribe subscriber=x',
+    'deliver a subscriber=x seq=1 batch_number=0 attempt=1 redelivered=true',
+    ...acked('a'),
+    'barrier-deliver B subscriber=x seq=2 batch_number=0 outcome=clean',
+    'deliver b subscriber=x seq=3 batch_number=1 attempt=1 redelivered=true',
+    ...acked('b'),
+  ]
+  expect(wrong(lines, { sessionsAreTold: true })).toEqual(['barrier-overtaken a'])
+})

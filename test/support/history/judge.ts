@@ -4,11 +4,31 @@ import { type Barrier, isAfter, isBefore, type Message, publishesOf, type QueueS
 /** What can be said only when the history is over. */
 export function judge(checker: HistoryChecker): void {
   for (const suspicion of checker.suspicions) judgeSuspicion(checker, suspicion)
+  for (const { queue, message, from, overtaker, to, t } of checker.overtakings) {
+    const between = [...queue.barriers.values()].find(({ batch }) => batch !== undefined && batch >= from && batch < to)
+    if (between === undefined) continue
+    judgeSuspicion(checker, { kind: 'barrier-overtaken', message, barrier: between, t, overtaker })
+  }
   for (const queue of checker.queues.values()) {
-    for (const message of queue.messages.values()) judgeMessage(checker, message)
+    const left = new DropsLeft(checker, queue)
+    for (const message of queue.messages.values()) judgeMessage(checker, message, left)
     for (const barrier of queue.barriers.values()) judgeBarrier(checker, queue, barrier)
   }
   if (checker.options.atomicBatches) judgeAtomic(checker)
+}
+
+/** How many messages of a queue may be gone without a word: as many as the server says it has dropped. */
+class DropsLeft {
+  #count = 0
+
+  constructor({ options }: HistoryChecker, { name, barriers }: QueueState) {
+    for (const id of barriers.keys()) this.#count += options.dropped?.get(`${name} ${id}`) ?? 0
+  }
+
+  take(): boolean {
+    this.#count -= 1
+    return this.#count >= 0
+  }
 }
 
 function exists(message: Message): boolean {
@@ -21,7 +41,7 @@ function judgeSuspicion(checker: HistoryChecker, { kind, message, barrier, t, ov
   // Its place, or the barrier's, may have been told only later.
   if (overtaker !== undefined && !isAfter(overtaker, barrier, isFifo)) return
   // Ended without a word, before the barrier: a dead letter, or purged, and it never came here again.
-  const isGone = message.movedAt !== undefined || message.isPerhapsGone
+  const isGone = message.movedAt !== undefined || message.isPerhapsGone || checker.mayBeDropped(message)
   if (isGone && (message.lastDeliveredAt < t || wasSentBefore(message, barrier))) return
   // Accepted, and lost by a crash, perhaps after somebody had got it (D12): it was not there any more.
   if (message.isAccepted && checker.lastKillAt >= Math.max(message.invokedAt ?? 0, message.lastDeliveredAt)) return
@@ -32,14 +52,14 @@ function judgeSuspicion(checker: HistoryChecker, { kind, message, barrier, t, ov
 /**
  * Read after somebody had the barrier, over a slower way: on this connection the barrier came behind it, and a connection
  * keeps the order of sending (B7). The barrier is sent to all at its release (B5), so the message was sent before that, and
- * says nothing of how long it was live.
+ * says nothing of how long it was live. A subscription that gets only some barriers may not have been sent this one.
  */
 function wasSentBefore({ lastSession, lastDeliveredAt }: Message, barrier: Barrier): boolean {
   const toldAt = lastSession?.toldAt.get(barrier)
-  return toldAt !== undefined && toldAt >= lastDeliveredAt
+  return lastSession?.isFiltered === true || (toldAt !== undefined && toldAt >= lastDeliveredAt)
 }
 
-function judgeMessage(checker: HistoryChecker, message: Message): void {
+function judgeMessage(checker: HistoryChecker, message: Message, drops: DropsLeft): void {
   const { counts, options } = checker
   if (message.deliveries > 0 && publishesOf(message) > 0) counts.ok += 1
   const isHeld = message.holder?.isOpen === true
@@ -58,6 +78,7 @@ function judgeMessage(checker: HistoryChecker, message: Message): void {
     const wasCut = checker.lastKillAt >= (message.invokedAt ?? 0)
     if (message.deliveries > 0 || wasCut || hasReturns(checker, message)) return
   }
+  if (checker.mayBeDropped(message) && drops.take()) return
   counts.lost += 1
   const what = message.deliveries === 0 ? 'it was never delivered' : `its last holder vanished`
   checker.violation('lost', message, checker.lastAt, `confirmed at ${message.confirmedAt}; ${what}`)
@@ -73,7 +94,9 @@ function isOverElsewhere(checker: HistoryChecker, { queue, id, lastDeliveredAt }
     const there = target?.messages.get(id)
     if (target === undefined || there === undefined) return false
     const isPurged = lastDeliveredAt > Number.NEGATIVE_INFINITY && target.lastDiscardAt >= lastDeliveredAt
-    return isPurged || there.ackedAt !== undefined || there.acking.size > 0 || there.ended !== undefined
+    // Its batch there may have been dropped, where it was never seen again.
+    const isDropped = [...target.barriers.keys()].some(barrier => checker.options.dropped?.has(`${to} ${barrier}`))
+    return isPurged || isDropped || there.ackedAt !== undefined || there.acking.size > 0 || there.ended !== undefined
   })
 }
 
@@ -118,7 +141,9 @@ function isDue(checker: HistoryChecker, queue: QueueState, barrier: Barrier): bo
 
 function judgeAtomic(checker: HistoryChecker): void {
   for (const [group, messages] of checker.atomic) {
-    if (messages.some(message => message.isPerhapsGone || checker.lastAt >= message.endsAt)) continue
+    const mayBeGone = (message: Message): boolean =>
+      message.isPerhapsGone || checker.lastAt >= message.endsAt || checker.mayBeDropped(message)
+    if (messages.some(mayBeGone)) continue
     const there = messages.filter(exists)
     if (there.length === 0 || there.length === messages.length) continue
     const missing = messages.find(message => !exists(message)) as Message
