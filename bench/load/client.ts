@@ -33,7 +33,7 @@ async function run({ system, workload, load, ...server }: Job): Promise<Report> 
       process.send!(RESTART)
       const [restarted] = (await once(process, 'message')) as [Restarted]
       ;({ address, serverPids } = restarted)
-      return restarted.startedAtMicros
+      return restarted
     },
     async connect() {
       const connection = await connect(address, load)

@@ -35,6 +35,8 @@ export interface Restarted {
   readonly serverPids: readonly number[]
   /** When the new process was started, on the clock of `microsNow`. */
   readonly startedAtMicros: number
+  /** What its files took in between. */
+  readonly diskBytes: number
 }
 
 /** What the load client answers. */

@@ -23,6 +23,8 @@ export interface Measured {
   readonly startMs?: number
   /** What the server's folder takes, where that is measured. */
   readonly diskBytes?: number
+  /** Resident memory at the end of a drain, where the memory above is that of the backlog. */
+  readonly drainedRssBytes?: number
 }
 
 /** In ms. */

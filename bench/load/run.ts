@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -38,9 +38,10 @@ export async function runOnce(
       const client = startClient(profiles('client'))
       const restart = async (): Promise<Restarted> => {
         await server.stop()
+        const diskBytes = bytesIn(folder)
         const startedAtMicros = microsNow()
         server = await start()
-        return { address: server.address, serverPids: server.pids, startedAtMicros }
+        return { address: server.address, serverPids: server.pids, startedAtMicros, diskBytes }
       }
       client.send({ system: name, workload, address: server.address, serverPids: server.pids, load } satisfies Job)
       const reporting = Promise.race([reportOf(client, restart), server.failed, tooLong(load)])
@@ -51,6 +52,14 @@ export async function runOnce(
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
+}
+
+/** What the files in a folder take on the disk. */
+function bytesIn(folder: string): number {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile())
+  // Of what a server leaves behind some goes just now.
+  const stats = entries.map(({ parentPath, name }) => statSync(join(parentPath, name), { throwIfNoEntry: false }))
+  return stats.reduce((sum, stat) => sum + 512 * (stat?.blocks ?? 0), 0)
 }
 
 function startClient(profileFolder: string | undefined): ChildProcess {

@@ -69,7 +69,11 @@ function details({ results }: Results): string[] {
     if (rounds[0]?.latency !== undefined)
       return [`${name}: p50 / p99 / p99.9 from publish to receipt ${ms('receive')} ms, to confirm ${ms('confirm')} ms`]
     if (rounds[0]?.startMs !== undefined)
-      return [`${name}: ${middle(({ startMs }) => startMs)} ms from process start to the first delivery`]
+      return [
+        `${name}: ${middle(({ startMs }) => startMs)} ms from process start to the first delivery; ` +
+          `${middle(({ diskBytes = Number.NaN }) => diskBytes / 2 ** 20)} MiB of disk; ` +
+          `server MB with all of it waiting, ${middle(({ drainedRssBytes = Number.NaN }) => drainedRssBytes / 1e6)} MB after it was drained`,
+      ]
     if (workload === 'W7') return [`${name}: ${middle(round => round.ms / 1000)} s for the job`]
     return []
   })

@@ -5,7 +5,7 @@ import type { Workload } from './workload.ts'
 
 const BACKLOG = 1_000_000
 
-/** A backlog: the memory that it takes, and the time from the start of the process to the first delivery of it. */
+/** A backlog: the memory and the disk that it takes, and the time from the start of the process to the first delivery of it. */
 export const w6: Workload = async bench => {
   const { connect, load, ledger, measure, restart, usage } = bench
   const backlog = 'messages' in load.length ? load.length.messages : BACKLOG
@@ -14,7 +14,7 @@ export const w6: Workload = async bench => {
   await publishCount(bench, publisher.publisher('w6'), backlog)
   const full = usage()
 
-  const startedAtMicros = await restart()
+  const { startedAtMicros, diskBytes } = await restart()
   const connections = await connectConsumers(bench)
   const first = ledger.consumed.reached(1).then(microsNow)
   const measuring = measure(ledger.consumed, { messages: backlog })
@@ -23,6 +23,6 @@ export const w6: Workload = async bench => {
   const measured = await measuring
   await consumedAll(bench)
   await consuming.stop()
-  const rssBytes = Math.max(full.rssBytes, measured.server.rssBytes)
-  return { ...measured, startMs, server: { ...measured.server, rssBytes } }
+  const drainedRssBytes = measured.server.rssBytes
+  return { ...measured, startMs, diskBytes, drainedRssBytes, server: { ...measured.server, rssBytes: full.rssBytes } }
 }

@@ -1,6 +1,6 @@
 import type { Bodies } from '../bodies.ts'
 import type { Counter } from '../counter.ts'
-import type { Load } from '../job.ts'
+import type { Load, Restarted } from '../job.ts'
 import type { Ledger } from '../ledger.ts'
 import type { Length, Measured } from '../measure.ts'
 import type { Connection } from '../system.ts'
@@ -13,8 +13,8 @@ export interface Bench {
   readonly bodies: Bodies
   /** A connection of its own, closed when the run ends. */
   connect(): Promise<Connection>
-  /** Ends the server, and all connections, and starts it again on its files. @returns when, on the clock of `microsNow` */
-  restart(): Promise<number>
+  /** Ends the server, and all connections, and starts it again on its files. */
+  restart(): Promise<Restarted>
   /** Of the server, now. */
   usage(): Usage
   /** Measures what is counted from now on. */
