@@ -283,7 +283,8 @@ class Stretches {
   ): void {
     this.end()
     // A copy: a barrier is kept in memory as long as it waits and longer, and must not hold the frame it came in.
-    const bytes = this.#bytes.slice(start, stop)
+    // Not by `slice`, which of a Buffer is a view.
+    const bytes = new Uint8Array(this.#bytes.subarray(start, stop))
     this.#done.push({ kind: 'barrier', index, count: 1, bytes, barrier, ...(id === undefined ? {} : { id }) })
   }
 

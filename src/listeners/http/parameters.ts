@@ -18,6 +18,7 @@ export class Parameters {
   /** @param query what stands behind the question mark, still encoded */
   constructor(query: string) {
     this.#values = new Map()
+    if (query === '') return
     for (const pair of query.split('&')) {
       if (pair === '') continue
       const [name = '', ...value] = pair.split('=')

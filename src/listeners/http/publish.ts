@@ -6,6 +6,14 @@ import { encoding, Problem } from './problem.ts'
 /** What one connection may have on its way to the disk without having waited for it, as natively. */
 const UNKEPT_BYTES_MAX = 4 * 1024 * 1024
 
+/** What a message mostly needs beside its body. */
+const PROPERTIES_BYTES = 64
+
+interface Message {
+  readonly properties: MessageProperties
+  readonly body: Uint8Array
+}
+
 /** All answers of one publish. */
 export function publishAll({ connection }: Exchange, command: PublishCommand): Promise<readonly PublishAnswer[]> {
   connection.published(command.count, command.bytes.length)
@@ -31,11 +39,9 @@ export function publishAll({ connection }: Exchange, command: PublishCommand): P
 export async function publishOne(
   exchange: Exchange,
   command: Omit<PublishCommand, 'bytes' | 'count'>,
-  message: { readonly properties: MessageProperties; readonly body: Uint8Array },
+  message: Message,
 ): Promise<Exclude<PublishAnswer, { refusal: unknown }>> {
-  const writer = new ByteWriter(Buffer.allocUnsafe)
-  encoding(() => encodeMessage(writer, message.properties, message.body))
-  const [answer] = await publishAll(exchange, { ...command, bytes: exactly(writer.take()), count: 1 })
+  const [answer] = await publishAll(exchange, { ...command, bytes: recordOf(message), count: 1 })
   if (answer === undefined || 'refusal' in answer) throw Problem.of(answer!.refusal)
   return answer
 }
@@ -48,11 +54,9 @@ export async function publishOne(
 export async function publishUnconfirmed(
   { connection }: Exchange,
   command: Omit<PublishCommand, 'bytes' | 'count' | 'confirm'>,
-  message: { readonly properties: MessageProperties; readonly body: Uint8Array },
+  message: Message,
 ): Promise<void> {
-  const writer = new ByteWriter(Buffer.allocUnsafe)
-  encoding(() => encodeMessage(writer, message.properties, message.body))
-  const bytes = exactly(writer.take())
+  const bytes = recordOf(message)
   connection.published(1, bytes.length)
   connection.unkeptBytes += bytes.length
   const refusal = await connection.ask<Refusal | undefined>((peer, answered) => {
@@ -70,7 +74,10 @@ export async function publishUnconfirmed(
   if (refusal !== undefined) throw Problem.of(refusal)
 }
 
-/** The bytes in a buffer of their own size: the engine keeps them, and with them the whole buffer. */
-function exactly(bytes: Uint8Array): Uint8Array {
-  return bytes.byteLength === bytes.buffer.byteLength ? bytes : Uint8Array.prototype.slice.call(bytes)
+/** The buffer may be part of a larger one: it is kept until the commit, which has a copy. */
+function recordOf({ properties, body }: Message): Uint8Array {
+  const writer = new ByteWriter(Buffer.allocUnsafe)
+  writer.reserve(body.length + PROPERTIES_BYTES)
+  encoding(() => encodeMessage(writer, properties, body))
+  return writer.take()
 }

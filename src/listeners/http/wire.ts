@@ -38,9 +38,11 @@ export class Wire {
   connection(principal: Principal | undefined): Connection {
     const known = this.#connections.get(principal)
     if (known !== undefined) {
-      // To the end of the line.
-      this.#connections.delete(principal)
-      this.#connections.set(principal, known)
+      if (this.#connections.size > 1) {
+        // To the end of the line.
+        this.#connections.delete(principal)
+        this.#connections.set(principal, known)
+      }
       return known
     }
     this.#makeRoom()
