@@ -158,7 +158,7 @@ export class Webhook implements Outbox {
     for (const bytes of delivery.bytes) {
       for (this.#cursor.open(bytes); this.#cursor.next(); k += 1) {
         // A copy: the journal's buffer is not ours to keep for as long as a receiver takes.
-        this.#send(delivery, k, this.#cursor.properties(), this.#cursor.body().slice())
+        this.#send(delivery, k, this.#cursor.properties(), new Uint8Array(this.#cursor.body()))
       }
     }
   }
