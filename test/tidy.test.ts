@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -57,7 +57,9 @@ function sources(folder: string): string[] {
 const FILES = [
   'src',
   'protocol/src',
-  ...readdirSync(path.join(ROOT, 'clients')).map(name => `clients/${name}/src`),
+  ...readdirSync(path.join(ROOT, 'clients'))
+    .map(name => `clients/${name}/src`)
+    .filter(folder => existsSync(path.join(ROOT, folder))),
 ].flatMap(sources)
 const text = (file: string) => readFileSync(path.join(ROOT, file), 'utf8')
 const folderOf = (file: string) =>

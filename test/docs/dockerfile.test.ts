@@ -56,7 +56,8 @@ test('the image can be built from what is copied into it, and serves, healthy, w
   // What only builds and tests is gone.
   const isThere = (name: string) => existsSync(path.join(app, 'node_modules', name))
   expect(['lmdb', 'pino', 'ws'].filter(isThere)).toEqual(['lmdb', 'pino', 'ws'])
-  expect(['vitest', 'vite', 'knip', '@typescript/native'].filter(isThere)).toEqual([])
+  expect(['vitest', 'vite', 'knip', 'typescript'].filter(isThere)).toEqual([])
+  expect(existsSync(path.join(app, 'clients/reference/node_modules/typedoc'))).toBe(false)
 
   const [entry = '[]'] = argumentsOf(image, 'ENTRYPOINT')
   const [command = '[]'] = argumentsOf(image, 'CMD')

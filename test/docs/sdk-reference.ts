@@ -94,7 +94,7 @@ function declarationAt(text: string): string {
     .replace(/^(?: {4})+/gm, margin => ' '.repeat(margin.length / 2))
 
   function closes(line: string): boolean {
-    return (lines[0] as string).endsWith('{') ? line.startsWith('}') : line.endsWith(';')
+    return (lines[0] as string).endsWith('{') ? line.startsWith('}') && !line.endsWith('{') : line.endsWith(';')
   }
 }
 

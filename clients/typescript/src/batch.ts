@@ -70,6 +70,7 @@ export interface BatchParties<T = unknown> {
   readonly arrived: readonly BatchParty<T>[]
 }
 
+/** A party that published its part of the barrier. */
 export interface BatchParty<T = unknown> {
   readonly name: string
   /** The party's own; `undefined` if it has none. Decoded when asked for. */
@@ -161,6 +162,7 @@ export interface Holdout {
   readonly deadLetter?: { readonly queue: string; readonly sequence: number }
 }
 
+/** How `wait()` waits. */
 export interface WaitOptions {
   /** Outcomes to resolve with, beside `clean`. */
   readonly accept?: readonly BarrierOutcome[]
@@ -168,6 +170,7 @@ export interface WaitOptions {
   readonly signal?: AbortSignal
   /** Rejects `timed-out` after so many ms. Default: waits for ever. */
   readonly timeoutMs?: number
+  /** Told at the start and then as often as `progressMs` says, until the barrier is released. */
   readonly onProgress?: (progress: BatchProgress) => void
   /** How often `onProgress` is called, in ms. Default 1,000. */
   readonly progressMs?: number
@@ -272,12 +275,16 @@ export class BatchHandle<T = unknown> {
   /**
    * Ends the batch now, with outcome `cancelled`; a barrier whose parties are still coming gets its place first (B13).
    *
-   * @param options.rest what happens to the rest of the batch; default the barrier's own, else the queue's
    * @throws RefusedError `no-such-barrier`, `barrier-exists`: it is released; ConnectionError `connection-lost`: it is
    *   unknown whether it happened
    */
-  async cancel({ rest }: { readonly rest?: 'carry' | 'dead-letter' | 'drop' } = {}): Promise<BatchView<T>> {
-    const params = { queue: this.queue, barrier: this.name, rest }
+  async cancel(
+    options: {
+      /** What happens to the rest of the batch; default the barrier's own, else the queue's. */
+      readonly rest?: 'carry' | 'dead-letter' | 'drop'
+    } = {},
+  ): Promise<BatchView<T>> {
+    const params = { queue: this.queue, barrier: this.name, rest: options.rest }
     return this.#seen(await this.#session.request('cancel-barrier', () => params, { again: false }))
   }
 

@@ -29,6 +29,7 @@ export interface BrowsedMessage<T = unknown> {
   readonly body: T
 }
 
+/** Where a message is now: free to be taken, held by a consumer, or not due yet. */
 export type MessagePlace = 'ready' | 'leased' | 'delayed'
 
 /** Messages by sequence number. `next`: there may be more, behind this one; give it back as `after`. */

@@ -93,10 +93,15 @@ export class Client extends EventTarget implements AsyncDisposable {
    * The end in good order: hands out no more messages and gives back what waits, lets those handed out be settled, waits
    * until all publishes and acks are with the server, and closes.
    *
-   * @param options.timeoutMs how long that may take; default 30,000
    * @throws TimeoutError if it took longer; the client is closed then too, and what was held returns to its queues
    */
-  async drain({ timeoutMs = 30_000 }: { readonly timeoutMs?: number } = {}): Promise<void> {
+  async drain(
+    options: {
+      /** How long that may take. Default 30,000. */
+      readonly timeoutMs?: number
+    } = {},
+  ): Promise<void> {
+    const { timeoutMs = 30_000 } = options
     if (this.status === 'closed') return this.close()
     const { timers } = this.#session.settings
     let cancel = () => {}
@@ -124,21 +129,26 @@ export class Client extends EventTarget implements AsyncDisposable {
     return this.#session.link.close()
   }
 
+  /** As `close()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
 
+  /** Listens to an event of the client, by its type. */
   override addEventListener<K extends keyof ClientEvents>(
     type: K,
     listener: ClientListener<K>,
     options?: ListenOptions,
   ): void
+  /** As every EventTarget. */
   override addEventListener(...args: Parameters<EventTarget['addEventListener']>): void
   override addEventListener(type: string, listener: unknown, options?: unknown): void {
     super.addEventListener(type, listener as AnyListener, options as ListenOptions)
   }
 
+  /** Ends the listening of one listener. */
   override removeEventListener<K extends keyof ClientEvents>(type: K, listener: ClientListener<K>): void
+  /** As every EventTarget. */
   override removeEventListener(...args: Parameters<EventTarget['removeEventListener']>): void
   override removeEventListener(type: string, listener: unknown, options?: unknown): void {
     super.removeEventListener(type, listener as AnyListener, options as boolean | undefined)
@@ -147,8 +157,10 @@ export class Client extends EventTarget implements AsyncDisposable {
 
 type AnyListener = (event: Event) => void
 
+/** What is called with an event of one type. */
 export type ClientListener<K extends keyof ClientEvents> = (event: ClientEvent<K>) => void
 
+/** How long a listener listens. */
 export interface ListenOptions {
   /** Listens to the next one only. */
   readonly once?: boolean

@@ -3,8 +3,13 @@ import { scanMsgpack } from './msgpack-scan.ts'
 
 /** How bodies of a queue become bytes and back. Both directions may throw: a body that is none of this queue's. */
 export interface Codec<T = unknown> {
+  /** A body as bytes. */
   encode(value: T): Uint8Array
-  /** @param bytes a view that stays valid and is never written to */
+  /**
+   * A body from its bytes.
+   *
+   * @param bytes a view that stays valid and is never written to
+   */
   decode(bytes: Uint8Array): T
 }
 
@@ -70,15 +75,18 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string
+    /** Asked for each body. */
     readonly validate: (value: unknown) => SchemaResult<Output> | Promise<SchemaResult<Output>>
     readonly types?: { readonly input: Input; readonly output: Output } | undefined
   }
 }
 
+/** What a schema made of a value, or why it does not fit. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] }
 
+/** What a schema found wrong, and where in the value. */
 export interface SchemaIssue {
   readonly message: string
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined

@@ -11,6 +11,7 @@ export type AckResult = 'acked' | 'already-settled' | 'lease-lost'
 /** The part of a queue that is needed to publish to it; every `Queue` is one. */
 export interface OutputQueue<R = never> {
   readonly name: string
+  /** A body as bytes, in the codec of the queue. */
   readonly encode: (body: R) => Uint8Array
   /** Whether it may be published; absent: whatever can be encoded may. @throws InvalidMessageError (or rejects with it) */
   readonly check?: (body: R) => undefined | Promise<undefined>
@@ -58,6 +59,7 @@ export function asBarrier<T>(record: BatchRecord<T>, queue: string, replayed: bo
   return Object.defineProperties(barrier, Object.getOwnPropertyDescriptors(record)) as unknown as Barrier<T>
 }
 
+/** What a consumer is handed. */
 export type Delivery<T = unknown> = Message<T> | Barrier
 
 /** What a message needs of its subscription. @internal */

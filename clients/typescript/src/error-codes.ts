@@ -9,7 +9,7 @@ export interface ErrorKind {
 }
 
 /**
- * The SDK's own:
+ * Every `code` of a SluiceError: those of the server, and the SDK's own. A server that is newer than its client may say others.
  *
  * - `unreachable`: no server answered at the first connect, or not within the attempts that `backoff.attemptsMax` allows.
  * - `connection-lost`: the connection went while an answer was awaited that must not be asked for twice. Outcome unknown.
@@ -17,7 +17,18 @@ export interface ErrorKind {
  * - `batch-incomplete`: a publish before the barrier was refused, so the barrier was not published.
  * - `batch-with-dead`, `batch-failed`, `batch-cancelled`, `batch-expired`: a barrier was released with that outcome.
  */
-const OWN = {
+export type ErrorCode =
+  | RefusalCode
+  | 'unreachable'
+  | 'connection-lost'
+  | 'closed'
+  | 'batch-incomplete'
+  | 'batch-with-dead'
+  | 'batch-failed'
+  | 'batch-cancelled'
+  | 'batch-expired'
+
+const OWN: Readonly<Record<Exclude<ErrorCode, RefusalCode>, ErrorKind['retry']>> = {
   unreachable: 'later',
   'connection-lost': 'later',
   closed: 'never',
@@ -26,10 +37,7 @@ const OWN = {
   'batch-failed': 'never',
   'batch-cancelled': 'never',
   'batch-expired': 'never',
-} as const
-
-/** Every `code` of a SluiceError. A server that is newer than its client may say others. */
-export type ErrorCode = RefusalCode | keyof typeof OWN
+}
 
 /** All codes of this version: those of the server in the order in which they came, then the SDK's own. */
 export const ERROR_CODES: Readonly<Record<ErrorCode, ErrorKind>> = Object.fromEntries([

@@ -4,11 +4,6 @@ import { type ErrorCode, isRetryable } from './error-codes.ts'
 /** What helps beside the code: the option or limit that said no, options that differ, the column in an expression, … */
 export type ErrorFacts = Readonly<Record<string, unknown>>
 
-interface ErrorDetails {
-  readonly facts?: ErrorFacts | undefined
-  readonly cause?: unknown
-}
-
 /** Every error of this package but `PermanentError`. Compare `code`, not `message`; all there are is in `ERROR_CODES`. */
 export class SluiceError extends Error {
   readonly code: ErrorCode
@@ -16,7 +11,11 @@ export class SluiceError extends Error {
   readonly retryable: boolean
   readonly facts: ErrorFacts
 
-  constructor(code: ErrorCode, detail: string, { facts = {}, cause }: ErrorDetails = {}) {
+  constructor(
+    code: ErrorCode,
+    detail: string,
+    { facts = {}, cause }: { readonly facts?: ErrorFacts | undefined; readonly cause?: unknown } = {},
+  ) {
     super(`${code}: ${detail}`, cause === undefined ? undefined : { cause })
     this.name = new.target.name
     this.code = code

@@ -1,3 +1,9 @@
+/**
+ * A client of a Sluice server, for Node and browsers: `connect` makes one.
+ *
+ * @module @sluice/client
+ */
+
 export type { AtomicMessage } from './atomic.ts'
 export type { BackoffOptions } from './backoff.ts'
 export {

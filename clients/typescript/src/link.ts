@@ -24,6 +24,7 @@ const WRITTEN_BYTES_MAX = 256 * 1024
 /** How long a closing handshake may take, in ms. */
 const CLOSE_MS = 2_000
 
+/** Where the connection stands. `closed` is for ever. */
 export type LinkStatus = 'connecting' | 'connected' | 'reconnecting' | 'closed'
 
 export interface LinkSettings {

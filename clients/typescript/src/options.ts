@@ -4,6 +4,7 @@ import type { SocketFactory, TlsOptions } from './socket.ts'
 import type { Timers } from './timers.ts'
 import type { Tracing } from './tracing.ts'
 
+/** How a client connects, and what it holds at once. */
 export interface ConnectOptions {
   /** Shown to operators. Default `sdk`. */
   readonly name?: string
@@ -53,11 +54,13 @@ export interface UnconfirmedOptions extends Omit<PublishOptions, 'confirm'> {
   readonly confirm: 'none'
 }
 
+/** How many are published at once, and who hears of it. */
 export interface PublishManyOptions<T> {
   /** Most messages in one frame, and how often progress is told, 1 … 10,000. Default 500. */
   readonly chunk?: number
   /** Stops taking more; the promise rejects with its reason. What was taken is still published. */
   readonly signal?: AbortSignal
+  /** How many bodies so far, told whenever `chunk` more are answered, and at the end. */
   readonly onProgress?: (progress: {
     readonly taken: number
     readonly confirmed: number
@@ -72,6 +75,7 @@ export interface PublishManyOptions<T> {
   readonly onRefused?: (refused: { readonly index: number; readonly error: Error }) => void
 }
 
+/** What is said of a barrier. */
 export interface BarrierOptions {
   /** Used once per queue; default: the barrier is known as `@` and its sequence number. */
   readonly name?: string
@@ -91,6 +95,7 @@ export interface BarrierOptions {
   readonly force?: boolean
 }
 
+/** What a consumer gets, and how much at once. */
 export interface ConsumeOptions {
   /** Deliveries that may be unsettled at once, 0 … the queue's `prefetchMax`; 0 gets barriers only. Default the client's. */
   readonly prefetch?: number
@@ -149,4 +154,5 @@ export interface QueueOptions {
 /** Options to change; `null` takes one away that has `none`. */
 export type QueueUpdate = { readonly [K in keyof QueueOptions]: QueueOptions[K] | null }
 
+/** Headers of a message, by name. */
 export type Headers = Readonly<Record<string, HeaderValue>>

@@ -14,10 +14,15 @@ export interface Socket {
 
 /** What a socket tells; nothing after `closed`, which also follows an opening that failed. */
 export interface SocketEvents {
+  /** A whole message came. */
   received(bytes: Uint8Array): void
   /** The other end answered a ping or sent one. */
   alive(): void
-  /** @param cause the error that ended it, if one did */
+  /**
+   * The end.
+   *
+   * @param cause the error that ended it, if one did
+   */
   closed(reason: string, cause?: Error): void
 }
 
@@ -37,6 +42,7 @@ export interface TlsOptions {
   readonly key?: Pem
 }
 
+/** A certificate or key in PEM. */
 export type Pem = string | Uint8Array
 
 /**

@@ -8,7 +8,6 @@ import {
   type DeadLetterOrigin,
   type Delivery,
   type DeliveryRun,
-  type Holder,
   Message,
   type Outgoing,
 } from './delivery.ts'
@@ -51,7 +50,7 @@ const WHOLE_SHARE = 1 / 20
  * missed meanwhile come as `replayed`, and the messages handed out before are lost to their holder (`lease-lost`).
  */
 export class Subscription<T = unknown, D = Delivery<T>>
-  implements AsyncIterableIterator<D, undefined>, AsyncDisposable, Holder
+  implements AsyncIterableIterator<D, undefined>, AsyncDisposable
 {
   readonly queue: string
   readonly #id: number
@@ -153,10 +152,12 @@ export class Subscription<T = unknown, D = Delivery<T>>
     return this.#held.size
   }
 
+  /** Itself. */
   [Symbol.asyncIterator](): this {
     return this
   }
 
+  /** As `return()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return()
   }

@@ -1,3 +1,9 @@
+/**
+ * A server for the tests of programs, in their own process.
+ *
+ * @module @sluice/client/testing
+ */
+
 import { type Client, connect } from './client.ts'
 import type { ConnectOptions } from './options.ts'
 
@@ -9,9 +15,11 @@ export interface MemoryServer extends AsyncDisposable {
   connect(options?: ConnectOptions): Promise<Client>
   /** Moves the virtual clock on: leases, delays and deadlines that fall into it happen. Throws with the real clock. */
   advance(ms: number): Promise<void>
+  /** Closes the clients that it made, then the server. */
   close(): Promise<void>
 }
 
+/** How a server for tests runs. */
 export interface MemoryServerOptions {
   /** `virtual`: the server's time stands still but for `advance`. Default `real`. */
   readonly clock?: 'virtual' | 'real'

@@ -13,7 +13,11 @@ export interface Tracing {
  * and gives back what came of it. Without tracing none of this is called, and nothing is made for it.
  */
 export interface ClientTracing {
-  /** @param send publishes; what it gives to `carry` goes out with the trace */
+  /**
+   * A publish, of one message or several, or of a barrier.
+   *
+   * @param send publishes; what it gives to `carry` goes out with the trace
+   */
   publish<T>(sending: Sending, send: (carry: Carry) => Promise<T>): Promise<T>
   /** A handler's work on a message. */
   process<T>(message: Message, handle: () => T): Promise<Awaited<T>>
@@ -36,6 +40,7 @@ export interface Sending {
   readonly acked?: Message
 }
 
+/** A wait for a barrier of a queue. */
 export interface Waiting {
   readonly queue: string
   readonly barrier: string

@@ -4,6 +4,7 @@ import type { Queue } from './queue.ts'
 import type { Subscription } from './subscription.ts'
 import { deferred } from './timers.ts'
 
+/** How a worker works. */
 export interface WorkerOptions<R = never, T = unknown> {
   /** Handlers that run at once. Default 1. */
   readonly concurrency?: number
@@ -25,9 +26,6 @@ export interface WorkerOptions<R = never, T = unknown> {
   readonly onError?: (error: unknown, message: Message<T>) => void
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: what may be published to it does not matter here
-type ConsumedQueue<T> = Queue<T, any>
-
 /**
  * Calls a handler for each message of a queue.
  *
@@ -36,7 +34,8 @@ type ConsumedQueue<T> = Queue<T, any>
  * begun while outputs are being committed.
  */
 export function worker<T, R>(
-  queue: ConsumedQueue<T>,
+  // biome-ignore lint/suspicious/noExplicitAny: what may be published to it does not matter here
+  queue: Queue<T, any>,
   handler: (message: Message<T>) => R,
   options: WorkerOptions<R, T> = {},
 ): Worker<T> {
@@ -51,7 +50,8 @@ export class Worker<T = unknown> implements AsyncDisposable {
    * @throws (rejects) what ended the subscription; what `onBarrier` threw
    */
   readonly done: Promise<Barrier | undefined>
-  readonly #queue: ConsumedQueue<T>
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  readonly #queue: Queue<T, any>
   readonly #handler: (message: Message<T>) => unknown
   readonly #options: WorkerOptions<never, T>
   readonly #subscription: Subscription<T>
@@ -64,7 +64,8 @@ export class Worker<T = unknown> implements AsyncDisposable {
   #releasedBefore: Barrier | undefined
 
   /** @internal */
-  constructor(queue: ConsumedQueue<T>, handler: (message: Message<T>) => unknown, options: WorkerOptions<never, T>) {
+  // biome-ignore lint/suspicious/noExplicitAny: as above
+  constructor(queue: Queue<T, any>, handler: (message: Message<T>) => unknown, options: WorkerOptions<never, T>) {
     const { concurrency = 1, prefetch, leaseMs, filter } = options
     this.#queue = queue
     this.#handler = handler
@@ -85,6 +86,7 @@ export class Worker<T = unknown> implements AsyncDisposable {
     await this.#finished.promise
   }
 
+  /** As `stop()`. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
   }
