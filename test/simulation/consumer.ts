@@ -1,8 +1,8 @@
 import { ConnectionError, type Message, RefusedError, SluiceError, type Subscription } from '@sluice/client'
 import { filterOf, laneOf } from './lanes.ts'
-import { isSteady, type Manner, NEXT, ONCE, WORK } from './plan.ts'
+import { isSteady, type Manner, NEXT, ONCE, TOLD, WORK } from './plan.ts'
 import type { Random } from './random.ts'
-import type { Body, Program, World } from './world.ts'
+import { type Announcement, announcementId, type Body, type Program, type World } from './world.ts'
 
 /** Takes messages of a queue and deals with each in one of many manners, until it leaves. */
 export class Consumer {
@@ -86,16 +86,21 @@ export class Consumer {
 
   #recordAck(type: 'ack-invoke' | 'ack-ok' | 'ack-fail', message: Message<Body>): void {
     const delivery = this.#numbers.get(message)
-    this.#record({ type, id: message.body.id, ...(delivery !== undefined && { delivery }) })
+    this.#record({ type, id: this.#idOf(message), ...(delivery !== undefined && { delivery }) })
+  }
+
+  #idOf(message: Message<Body>): string {
+    return this.#queue === TOLD ? announcementId(announcementIn(message).name) : message.body.id
   }
 
   async #take(message: Message<Body>): Promise<void> {
     const { invariants } = this.#world
-    const { sequence: seq, batch: batch_number, attempt, redelivered, body } = message
-    const { id } = body
+    const { sequence: seq, batch: batch_number, attempt, redelivered, messageId } = message
+    const id = this.#idOf(message)
     this.#count += 1
     this.#numbers.set(message, this.#count)
-    if (body.echo !== [...id].reverse().join('')) invariants.say(`R8: the body of ${id} came damaged`)
+    if (this.#queue === TOLD) invariants.announced(announcementIn(message), { messageId, sequence: seq })
+    else if (message.body.echo !== [...id].reverse().join('')) invariants.say(`R8: the body of ${id} came damaged`)
     this.#record({ type: 'deliver', id, seq, batch_number, attempt, redelivered })
     this.#checkLane(id)
     const held = [...this.#out].filter(one => !one.isSettled && !this.#acking.has(one)).length
@@ -140,6 +145,8 @@ export class Consumer {
         await message.release()
         break
       case 'reject':
+        // Announcements have no dead letters here.
+        if (this.#queue === TOLD) return this.#ackDurably(message)
         // A dead letter that is rejected has nowhere to go.
         this.#record({ type: 'nack', id, requeue: !this.#queue.endsWith('.dead') })
         await message.reject('simulated')
@@ -212,4 +219,9 @@ export class Consumer {
       if (error instanceof RefusedError && !message.isSettled) await this.#ackDurably(message)
     }
   }
+}
+
+/** What the server publishes itself has another body than what publishers do. */
+function announcementIn({ body }: Message<Body>): Announcement {
+  return body as unknown as Announcement
 }

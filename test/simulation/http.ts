@@ -30,14 +30,18 @@ const noop = (): void => {}
 /** Answers, as Node's server would have them written. */
 class Response extends EventEmitter {
   destroyed = false
+  /** Bytes of the answer that are not sent yet. */
+  writableLength = 0
+  readonly socket: object
   #status = 0
   readonly #life: Life
   readonly #wired: Wired
 
-  constructor(life: Life, wired: Wired) {
+  constructor(life: Life, wired: Wired, socket: object) {
     super()
     this.#life = life
     this.#wired = wired
+    this.socket = socket
   }
 
   setHeader(): void {}
@@ -51,7 +55,10 @@ class Response extends EventEmitter {
   }
 
   end(body: string): void {
-    this.#wired.send(Buffer.from(JSON.stringify({ status: this.#status, json: JSON.parse(body) })), () => {
+    const bytes = Buffer.from(JSON.stringify({ status: this.#status, json: JSON.parse(body) }))
+    this.writableLength = bytes.length
+    this.#wired.send(bytes, () => {
+      this.writableLength = 0
       this.emit('finish')
       this.close()
     })
@@ -97,10 +104,10 @@ export class HttpDoor {
     wired.on('message', data => {
       const { method, url, body } = JSON.parse(data.toString()) as Asked
       const bytes = Buffer.from(body)
-      const response = new Response(this.#life, wired)
+      const response = new Response(this.#life, wired, below)
       responses.add(response)
       response.once('close', () => responses.delete(response))
-      const request = {
+      const request = Object.assign(new EventEmitter(), {
         method,
         url,
         headers: { host: 'simulated', 'content-length': `${bytes.length}` },
@@ -109,10 +116,16 @@ export class HttpDoor {
         complete: true,
         destroyed: false,
         resume: noop,
-        iterator: async function* () {
-          yield bytes
-        },
-      }
+        pause: noop,
+      })
+      // It flows to whoever listens, as Node's does, once those who asked for it have done what they were at.
+      request.on('newListener', event => {
+        if (event !== 'end') return
+        queueMicrotask(() => {
+          if (bytes.length > 0) request.emit('data', bytes)
+          request.emit('end')
+        })
+      })
       this.#handler.handle(request as unknown as IncomingMessage, response as unknown as ServerResponse)
     })
     wired.on('close', () => {

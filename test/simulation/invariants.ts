@@ -2,6 +2,7 @@ import type { QueueView } from '../../src/engine/peer.ts'
 import type { HistoryEvent } from '../support/history/history.ts'
 import { laneOf } from './lanes.ts'
 import { isSteady, type Plan, WORK } from './plan.ts'
+import type { Announcement } from './world.ts'
 
 /** A message out in a group. */
 interface Out {
@@ -12,6 +13,13 @@ interface Out {
 
 /** Outcomes of batches that did not wait for what was to come. */
 const ENDED: ReadonlySet<string> = new Set(['expired', 'cancelled', 'failed'])
+
+interface Announced {
+  readonly messageId: string | undefined
+  /** Its own, in the queue where it is announced. */
+  readonly sequence: number
+  readonly outcome: string
+}
 
 interface Since {
   readonly queue: string
@@ -39,6 +47,9 @@ export class Invariants {
   readonly #barriersOf = new Map<string, Set<string>>()
   readonly #parties = new Map<string, { readonly count: number; readonly begun: Set<number> }>()
   readonly #batchOf = new Map<string, number>()
+  readonly #announced = new Map<string, Announced>()
+  /** Outcomes of the barriers that are to be announced; known once all is drained. */
+  readonly #released = new Map<string, string>()
 
   constructor(plan: Plan) {
     this.#plan = plan
@@ -155,6 +166,36 @@ export class Invariants {
     this.#barriersOf.set(subscriber, seen)
   }
 
+  // ── announcements: one for each released barrier, and none for others (B20) ────────────────────────────────────
+
+  announced({ queue, name, sequence, outcome }: Announcement, by: Omit<Announced, 'outcome'>): void {
+    const { messageId } = by
+    const known = this.#announced.get(name)
+    if (known !== undefined && (known.messageId !== messageId || known.sequence !== by.sequence))
+      this.say(
+        `B20: ${name} was announced by ${known.messageId} at ${known.sequence}, and ${messageId} at ${by.sequence}`,
+      )
+    const isItsOwn = messageId?.startsWith('barrier_') && messageId.endsWith(`-${sequence}`)
+    if (queue !== WORK || !isItsOwn) this.say(`B20: ${name} at ${sequence} of ${queue} was announced by ${messageId}`)
+    this.#announced.set(name, { ...by, outcome })
+  }
+
+  /** As the server has it on record when all is done. */
+  released(name: string, outcome: string): void {
+    this.#released.set(name, outcome)
+  }
+
+  #finishAnnouncements(): void {
+    for (const [name, outcome] of this.#released) {
+      const told = this.#announced.get(name)?.outcome
+      if (told !== outcome) this.say(`B20: ${name} was released ${outcome}, and announced as ${told}`)
+    }
+    // Without records the run ended before it was drained, which is told.
+    if (this.#released.size === 0) return
+    for (const name of this.#announced.keys())
+      if (!this.#released.has(name)) this.say(`B20: ${name} was announced, and is not released`)
+  }
+
   /** While the run goes on. */
   seen(views: readonly QueueView[]): void {
     const { unackedMax } = this.#plan.work
@@ -165,6 +206,7 @@ export class Invariants {
 
   /** At the end: barriers by queue, with the earliest time at which each was published. */
   finish(barriers: readonly { readonly queue: string; readonly name: string; readonly publishedAt: number }[]): void {
+    this.#finishAnnouncements()
     for (const [lane, told] of this.#told) {
       const inOrder = [...told].sort((a, b) => a.at - b.at)
       for (let k = 1; k < inOrder.length; k += 1) {

@@ -4,12 +4,15 @@ import type { Random } from './random.ts'
 export const WORK = 'work'
 export const NEXT = 'next'
 export const ONCE = 'once'
+/** Where the released barriers of `work` are announced. */
+export const TOLD = 'told'
 
 /** What a run is made of; drawn from its seed. */
 export interface Plan {
   readonly queues: readonly { readonly name: string; readonly options: QueueOptionsInput }[]
   readonly work: WorkOptions
   readonly hasOnce: boolean
+  readonly announces: boolean
   readonly publishers: number
   readonly consumers: number
   /** Messages that publishers send in all; children come on top. */
@@ -91,7 +94,7 @@ export function planOf(random: Random, scale = 1): Plan {
   const hasOnce = random.chance(0.3)
   const acceptedShare = random.chance(0.25) ? 0.5 : 0
   const isBusy = random.chance(0.5)
-  return {
+  const plan = {
     work,
     hasOnce,
     queues: queuesOf(random, work, hasOnce, acceptedShare),
@@ -138,6 +141,15 @@ export function planOf(random: Random, scale = 1): Plan {
       upTo: some(0.2, 1, 5),
     },
   }
+  const announces = random.chance(0.3)
+  return { ...plan, announces, queues: announces ? announcing(plan.queues) : plan.queues }
+}
+
+function announcing(queues: Plan['queues']): Plan['queues'] {
+  const others = queues.map(({ name, options }) =>
+    name === WORK ? { name, options: { ...options, announce: TOLD } } : { name, options },
+  )
+  return [{ name: TOLD, options: {} }, ...others]
 }
 
 function queuesOf(random: Random, work: WorkOptions, hasOnce: boolean, acceptedShare: number): Plan['queues'] {

@@ -2,7 +2,7 @@ import type { HistoryReport } from '../support/history/history.ts'
 import { Consumer } from './consumer.ts'
 import { Life, START } from './loop.ts'
 import { Nemesis } from './nemesis.ts'
-import { NEXT, ONCE, WORK } from './plan.ts'
+import { NEXT, ONCE, TOLD, WORK } from './plan.ts'
 import { publishing, type Quota } from './publisher.ts'
 import { Puller } from './puller.ts'
 import type { Random } from './random.ts'
@@ -58,6 +58,7 @@ export class Cast {
     const queues: (readonly string[])[] = Array.from({ length: plan.consumers }, () => [WORK])
     queues.push([NEXT, `${WORK}.dead`, `${NEXT}.dead`])
     if (plan.hasOnce) queues.push([ONCE])
+    if (plan.announces) queues.push([TOLD])
     if (this.#random.chance(0.5)) queues.push([WORK, NEXT])
     for (const names of queues) this.#seatConsumer(names, undefined)
     for (let k = 0; k < plan.filtered; k += 1) this.#seatConsumer([WORK], this.#random.int(0, 2))
@@ -222,10 +223,11 @@ function whatIsLeft({ server }: World): string[] {
 }
 
 /** What only the server knows: how the barriers ended of which nobody was told. */
-function noteRecords({ server, plan, endedEarly, dropped }: World): void {
+function noteRecords({ server, plan, endedEarly, dropped, invariants }: World): void {
   for (const queue of server.engine?.broker.queues() ?? [])
     for (const { record } of queue.barriers.records()) {
       const { name, outcome } = record
+      if (plan.announces && queue.name === WORK && name !== undefined) invariants.released(name, outcome)
       const isEarly = outcome === 'expired' || outcome === 'cancelled' || outcome === 'failed'
       if (isEarly && name !== undefined) endedEarly.add(`${queue.name} ${name}`)
       if (name !== undefined && plan.work.rest === 'drop' && record.stats.dropped > 0)

@@ -6,7 +6,7 @@ import { Invariants } from './invariants.ts'
 import { filterOf, laneOf } from './lanes.ts'
 import { type Life, Loop, START } from './loop.ts'
 import { Network } from './network.ts'
-import { NEXT, ONCE, type Plan, planOf, WORK } from './plan.ts'
+import { NEXT, ONCE, type Plan, planOf, TOLD, WORK } from './plan.ts'
 import { Random } from './random.ts'
 import { SimulatedServer } from './server.ts'
 
@@ -30,6 +30,19 @@ interface Subscriber {
   readonly subscription: Subscription<Body>
   /** Absent: it takes all. */
   readonly lane: number | undefined
+}
+
+/** What is said of a barrier where it is announced, as far as it is looked at. */
+export interface Announcement {
+  readonly queue: string
+  readonly name: string
+  readonly sequence: number
+  readonly outcome: string
+}
+
+/** How a history calls the message that announces a barrier. */
+export function announcementId(barrier: string): string {
+  return `of ${barrier}`
 }
 
 /** A program that uses the SDK: dies, and is started again as another. */
@@ -126,6 +139,15 @@ export class World {
     if (happening.type.endsWith('invoke') || happening.type === 'nack' || happening.type.endsWith('deliver'))
       this.operations += 1
     this.recorder.record(happening)
+    const { type, queue, phase, id } = happening
+    if (type === 'barrier-publish' && phase === 'invoke' && queue === WORK && this.plan.announces)
+      this.#mayAnnounce(announcementId(`${id}`))
+  }
+
+  /** From now on the server may publish it (B20); whether it had to is known at the end. */
+  #mayAnnounce(id: string): void {
+    if (this.checker.queues.get(TOLD)?.messages.has(id)) return
+    this.recorder.record({ type: 'publish-invoke', process: 'server', queue: TOLD, id })
   }
 
   /** A name of its own for a message (m) or a barrier (b). */

@@ -268,4 +268,23 @@ export const MUTANTS: readonly Mutant[] = [
     text: 'const afterBatch = this.#batch === undefined ? 0 : this.#batch + 1',
     instead: 'const afterBatch = 0',
   },
+  {
+    name: 'a barrier that is announced is announced twice',
+    file: 'src/core/broker.ts',
+    text: '    this.#announcing.released(turn, now, queue, record)',
+    instead:
+      '    this.#announcing.released(turn, now, queue, record)\n    this.#announcing.released(turn, now, queue, record)',
+  },
+  {
+    name: 'only barriers that are clean are announced',
+    file: 'src/core/announcing.ts',
+    text: 'if (name === undefined) return',
+    instead: 'if (name === undefined || record.outcome !== "clean") return',
+  },
+  {
+    name: 'what is announced is not written with its release',
+    file: 'src/core/announcing.ts',
+    text: 'to.arrivals.publish(turn, {',
+    instead: 'to.arrivals.publish(Object.assign(Object.create(turn), { facts: [] }), {',
+  },
 ]
