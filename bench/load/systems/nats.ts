@@ -22,7 +22,7 @@ export const nats: System = {
       ['sh', '-c', `exec nats-server --jetstream --store_dir '${folder}' --addr 127.0.0.1 --port ${port} 2>&1`],
       { folder, ready: /Server is ready/ },
     )
-    const [, version = ''] = /v(\S+)/.exec(execFileSync('nats-server', ['--version'], { encoding: 'utf8' })) ?? []
+    const [, version = ''] = /v(\d\S*)/.exec(execFileSync('nats-server', ['--version'], { encoding: 'utf8' })) ?? []
     return { ...server, address: `127.0.0.1:${port}`, pids: [server.pid], version }
   },
 
