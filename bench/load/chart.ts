@@ -31,7 +31,9 @@ export function chart({ date, machine, results: measured }: Results): string {
     y += GAP * 2
   }
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${y}" viewBox="0 0 ${WIDTH} ${y}" role="img" aria-label="${escaped(description(results))}">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${y}" viewBox="0 0 ${WIDTH} ${y}" role="img">`,
+    '<title>Messages per second</title>',
+    `<desc>${escaped(description(results))}</desc>`,
     STYLE,
     ...parts,
     '</svg>',

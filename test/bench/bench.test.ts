@@ -52,7 +52,9 @@ describe('the bench', { timeout: 180_000 }, () => {
     expect(stdout).toMatch(
       /^W4 sluice: p50 \/ p99 \/ p99\.9 from publish to receipt [\d. /]+ ms, to confirm [\d. /]+ ms$/m,
     )
-    expect(stdout).toMatch(/^W6 sluice: [\d.]+ ms from process start to the first delivery$/m)
+    expect(stdout).toMatch(
+      /^W6 sluice: [\d.]+ ms from process start to the first delivery; [\d.]+ MiB of disk; .*, [\d.]+ MB after it was drained$/m,
+    )
     expect(stdout).toMatch(/^W7 sluice: [\d.]+ s for the job$/m)
     for (const name of ['W5', 'W9-W1-without', 'W9-W1-with', 'W9-W3-without', 'W9-W3-with']) {
       expect(stdout).toMatch(new RegExp(`^${name} +100 B +sluice +[\\d,]+ +`, 'm'))

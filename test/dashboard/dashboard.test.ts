@@ -366,3 +366,37 @@ browserTest(
   },
   60_000,
 )
+
+browserTest(
+  '10,000 queues stay fluid: a page has fifty, updates come while they work, and no task stops the page for long',
+  async () => {
+    const { url, seed } = await openServer()
+    await using client = await connect(url.replace('http', 'ws'), { name: 'many' })
+    const names = Array.from({ length: 10_000 }, (_, k) => `queue-${String(k).padStart(5, '0')}`)
+    await Promise.all(names.map(name => client.queue(name).declare({})))
+    const page = await visit(url, '#/queues')
+    await text(page, 'queue-00049')
+    expect(await page.locator('tbody tr').count()).toBe(50)
+    await page.evaluate(() => {
+      const long: number[] = []
+      Object.assign(globalThis, { long })
+      new PerformanceObserver(list => long.push(...list.getEntries().map(({ duration }) => duration))).observe({
+        type: 'longtask',
+      })
+    })
+    const row = page.getByRole('row', { name: /queue-00007/ })
+    for (let count = 1; count <= 8; count += 1) {
+      await seed.publish('queue-00007', sales(1))
+      await row
+        .getByRole('cell', { name: String(count), exact: true })
+        .first()
+        .waitFor()
+    }
+    await page.getByLabel('Name contains').fill('09999')
+    await text(page, 'queue-09999')
+    expect(await page.locator('tbody tr').count()).toBe(1)
+    const long = await page.evaluate(() => (globalThis as unknown as { long: number[] }).long)
+    expect(Math.max(0, ...long)).toBeLessThan(500)
+  },
+  90_000,
+)

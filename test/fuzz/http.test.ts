@@ -198,7 +198,10 @@ fuzz<Readonly<Record<string, readonly string[]>>>({
   },
   run: headersDistinct => {
     const headers = Object.fromEntries(Object.entries(headersDistinct).map(([name, [value]]) => [name, value]))
-    outcomeOf(() => readPropertyHeaders({ headers, headersDistinct } as never), isProblem)
+    const rawHeaders = Object.entries(headersDistinct).flatMap(([name, values]) =>
+      values.flatMap(value => [name, value]),
+    )
+    outcomeOf(() => readPropertyHeaders({ headers, headersDistinct, rawHeaders } as never), isProblem)
     mediaType(headers['content-type'] ?? '')
   },
   show: headers => printable(JSON.stringify(headers)),
