@@ -260,6 +260,7 @@ export class HistoryChecker {
     if (other !== undefined && other !== one.id)
       this.violation('sequence-reused', one, t, `${seq} was told for ${other} too`)
     queue.bySeq.set(seq, one.id)
+    queue.highestSeq = Math.max(queue.highestSeq, seq)
   }
 
   // ── sessions ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -360,7 +361,10 @@ export class HistoryChecker {
     }
     this.#flagged(queue, message, event)
     const session = this.#sessionOf(queue, event)
-    const isOvertaken = event.attempt !== undefined && event.attempt < message.highestAttempt
+    // Attempts only rise, and so do the places of a message that was away, or that a crash took and its publisher sent again.
+    const isOvertaken =
+      (event.attempt !== undefined && event.attempt < message.highestAttempt) ||
+      (event.seq !== undefined && event.seq < (message.seq ?? Number.NEGATIVE_INFINITY))
     if (event.attempt !== undefined) message.highestAttempt = Math.max(message.highestAttempt, event.attempt)
     message.deliveries += 1
     if (message.deliveries === 1) {
@@ -415,9 +419,12 @@ export class HistoryChecker {
       const before = origin?.messages.get(id) ?? (origin === undefined ? undefined : this.#throughOrigin(origin, id))
       if (origin === undefined || before === undefined || before.movedAt !== undefined || publishesOf(before) <= 0)
         continue
-      // Acked there it has come to its end: what is read where it had left was sent before.
-      if (before.ackedAt !== undefined && known !== undefined) continue
+      // Acked there it has come to its end: what is read where it had left was sent before. So it is where the ack has no
+      // answer, if it stands where others stood already when it was gone.
+      const isOldPlace = known !== undefined && seq !== undefined && seq <= known.highestAtMove
+      if (known !== undefined && (before.ackedAt !== undefined || (before.acking.size > 0 && isOldPlace))) continue
       before.movedAt = this.lastAt
+      before.highestAtMove = origin.highestSeq
       before.holder?.held.delete(before)
       before.holder = undefined
       origin.live.delete(before)
@@ -432,7 +439,7 @@ export class HistoryChecker {
 
   /** With another number it has been elsewhere and is back, though nobody got it there: a dead letter that was requeued. */
   #livedAgain(queue: QueueState, { seq }: HistoryEvent, message: Message | undefined): Message | undefined {
-    if (message?.seq === undefined || seq === undefined || seq === message.seq || message.deliveries === 0)
+    if (message?.seq === undefined || seq === undefined || seq <= message.seq || message.deliveries === 0)
       return message
     const isRound = (this.#routesTo.get(queue.name) ?? []).some(name => this.#routesTo.get(name)?.includes(queue.name))
     if (!isRound) return message

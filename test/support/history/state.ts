@@ -66,6 +66,8 @@ export interface Message extends Published {
   /** A `discard` of all: it may or may not be there. */
   isPerhapsGone: boolean
   movedAt: number | undefined
+  /** The highest place that anybody had seen in its queue when it was found elsewhere: back from there it stands behind that. */
+  highestAtMove: number
 }
 
 export interface Barrier extends Published {
@@ -91,6 +93,8 @@ export class QueueState {
   /** Barriers that nobody got yet, or that were not cleared. */
   readonly fences = new Set<Barrier>()
   readonly bySeq = new Map<number, string>()
+  /** Of all places that were told. */
+  highestSeq: number = Number.NEGATIVE_INFINITY
   /** Of what was delivered, a message of the highest batch. */
   furthest: Message | undefined
   /** The last moment at which a session or a lease ended, or a subscription that never got its answer. */
@@ -139,6 +143,7 @@ export function newMessage(queue: string, id: string, isMoved: boolean): Message
     ended: undefined,
     isPerhapsGone: false,
     movedAt: undefined,
+    highestAtMove: Number.NEGATIVE_INFINITY,
   }
 }
 
