@@ -1,14 +1,10 @@
 import { Agent } from 'node:http'
 import { connect } from '@sluice/client'
 import { expect, onTestFinished, test } from 'vitest'
-import { realClock } from '../../src/engine/clock.ts'
-import { Engine } from '../../src/engine/engine.ts'
-import { Pressure } from '../../src/engine/pressure.ts'
 import type { AuditEntry, Principal } from '../../src/engine/principal.ts'
-import { memoryJournal } from '../../src/journal/memory.ts'
 import type { HttpOptions } from '../../src/listeners/http/listener.ts'
 import { attachNative } from '../../src/listeners/native/listener.ts'
-import { type Http, startHttp, until } from './http-support.ts'
+import { type Http, openEngine, startHttp, until } from './http-support.ts'
 
 /*
  * Who is connected, by HTTP and natively, and what an operator can do about it.
@@ -19,22 +15,9 @@ interface Started extends Http {
 }
 
 async function startBoth(options: Partial<HttpOptions> = {}): Promise<Started> {
-  const clock = realClock()
   const audited: AuditEntry[] = []
-  const engine = new Engine({
-    journal: memoryJournal(),
-    clock,
-    messageMax: 1024 * 1024,
-    frameMessagesMax: 10_000,
-    autoCreate: true,
-    pressure: new Pressure(clock),
-    onAudit: entry => audited.push(entry),
-    onFatal: reason => {
-      throw reason
-    },
-  })
-  await engine.open()
-  onTestFinished(() => engine.close())
+  const onAudit = (entry: AuditEntry): number => audited.push(entry)
+  const engine = await openEngine({ messageMax: 1024 * 1024, autoCreate: true, onAudit })
   const http = await startHttp(engine, options)
   const native = attachNative(http.listener.server, engine)
   onTestFinished(() => native.close())

@@ -1,14 +1,13 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { virtualClock } from '../../src/engine/clock.ts'
-import { Engine } from '../../src/engine/engine.ts'
-import { Pressure } from '../../src/engine/pressure.ts'
+import type { Engine } from '../../src/engine/engine.ts'
 import type { Permission, Principal } from '../../src/engine/principal.ts'
 import { memoryJournal } from '../../src/journal/memory.ts'
 import { Connection, type Shared } from '../../src/listeners/http/connection.ts'
 import type { HttpOptions } from '../../src/listeners/http/listener.ts'
 import type { Wire } from '../../src/listeners/http/wire.ts'
 import { openEvents } from './event-source.ts'
-import { FakeEngine, type Http, startHttp, startWithEngine, until } from './http-support.ts'
+import { FakeEngine, type Http, openEngine, startHttp, startWithEngine, until } from './http-support.ts'
 
 /*
  * Streams of a queue and of a barrier: what comes, what is missed and made up for, and that looking on changes nothing.
@@ -81,7 +80,7 @@ test('a watcher gets copies of what is delivered, takes no lease and is no subsc
 })
 
 test('a body that is large is copied as its size alone', async () => {
-  const engine = await engineOf({ messageMax: 2 ** 20 })
+  const engine = await openEngine({ clock: virtualClock(), messageMax: 2 ** 20 })
   const http = await startHttp(engine)
   await http.call('PUT', '/v1/queues/Q')
   const watcher = await openEvents(http.port, '/v1/queues/Q/events?watch=true')
@@ -93,7 +92,7 @@ test('a body that is large is copied as its size alone', async () => {
 })
 
 test('R9: a watcher who does not read loses copies and is told how many; consumers are not slowed down', async () => {
-  const engine = await engineOf({ messageMax: 2 ** 20 })
+  const engine = await openEngine({ clock: virtualClock(), messageMax: 2 ** 20 })
   const http = await startHttp(engine)
   await http.call('PUT', '/v1/queues/Q')
   const watcher = await openEvents(http.port, '/v1/queues/Q/events?watch=true')
@@ -115,7 +114,7 @@ test('R9: a watcher who does not read loses copies and is told how many; consume
 })
 
 test('where nobody watches no copy is made, and who has gone watches no more', async () => {
-  const engine = await engineOf()
+  const engine = await openEngine({ clock: virtualClock() })
   const http = await startHttp(engine)
   await http.call('PUT', '/v1/queues/Q')
   expect(engine.follows.watchers).toBe(0)
@@ -154,7 +153,7 @@ test('streams end with the server, and say so', async () => {
 })
 
 test('more streams than allowed are refused, and a place that is given up is free again', async () => {
-  const engine = await engineOf()
+  const engine = await openEngine({ clock: virtualClock() })
   const http = await startHttp(engine, { streamsMax: 1 })
   await http.call('PUT', '/v1/queues/Q')
   const first = await openEvents(http.port, '/v1/queues/Q/events')
@@ -238,11 +237,11 @@ async function startAsking(principals: readonly Principal[], engine?: Engine): P
       principals.find(({ name }) => name === secret) ?? { code: 'unauthenticated' as const, detail: 'who?' },
   }
   const asking: Partial<HttpOptions> = { doorkeeper }
-  return startHttp(engine ?? (await engineOf()), asking)
+  return startHttp(engine ?? (await openEngine({ clock: virtualClock() })), asking)
 }
 
 test('a reader hears of barriers and sees copies as its grants allow, without the counts of others', async () => {
-  const engine = await engineOf()
+  const engine = await openEngine({ clock: virtualClock() })
   const own = { filters: ['/store = 1'] }
   const open = await startHttp(engine)
   const asking = await startAsking(
@@ -276,7 +275,7 @@ test('a reader hears of barriers and sees copies as its grants allow, without th
 })
 
 test('a stream ends when its token is revoked, and says so', async () => {
-  const engine = await engineOf()
+  const engine = await openEngine({ clock: virtualClock() })
   const open = await startHttp(engine)
   await open.call('PUT', '/v1/queues/Q')
   const reader = principal('reader', { browse: {} })
@@ -310,7 +309,7 @@ test('an answer that does not end by itself ends with its peer, also if it has a
 
 test('P1, B9: a barrier is told when its release is on disk, also to whoever comes between', async () => {
   const journal = memoryJournal({ manual: true })
-  const engine = await engineOf({ journal })
+  const engine = await openEngine({ clock: virtualClock(), journal })
   journal.commitAll()
   const http = await startHttp(engine)
   const declared = http.call('PUT', '/v1/queues/Q')
@@ -340,24 +339,4 @@ async function commitUntil(journal: ReturnType<typeof memoryJournal>, asked: Pro
     journal.commitAll()
     return isDone
   })
-}
-
-async function engineOf(
-  options: { messageMax?: number; journal?: ReturnType<typeof memoryJournal> } = {},
-): Promise<Engine> {
-  const clock = virtualClock()
-  const engine = new Engine({
-    journal: options.journal ?? memoryJournal(),
-    clock,
-    messageMax: options.messageMax ?? 1024,
-    frameMessagesMax: 10_000,
-    autoCreate: false,
-    pressure: new Pressure(clock),
-    onFatal: reason => {
-      throw reason
-    },
-  })
-  await engine.open()
-  onTestFinished(() => engine.close())
-  return engine
 }

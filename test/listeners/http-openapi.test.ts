@@ -3,17 +3,13 @@ import path from 'node:path'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import formats from 'ajv-formats'
-import { expect, onTestFinished, test } from 'vitest'
-import { realClock } from '../../src/engine/clock.ts'
-import { Engine } from '../../src/engine/engine.ts'
-import { Pressure } from '../../src/engine/pressure.ts'
+import { expect, test } from 'vitest'
 import type { Principal } from '../../src/engine/principal.ts'
-import { memoryJournal } from '../../src/journal/memory.ts'
 import { openApi } from '../../src/listeners/http/openapi.ts'
 import { Parameters } from '../../src/listeners/http/parameters.ts'
 import { STATUS_OF } from '../../src/listeners/http/problem.ts'
 import { placesAt, ROUTES, type Route } from '../../src/listeners/http/routes.ts'
-import { type Http, type Shown, startHttp, startWithEngine } from './http-support.ts'
+import { type Http, openEngine, type Shown, startHttp, startWithEngine } from './http-support.ts'
 
 /*
  * What is written about the routes is so: the description is valid OpenAPI, every route answers as its schema says, reads
@@ -122,7 +118,7 @@ const NOT_JSON = ['GET /metrics', 'GET /v1/queues/{queue}/events', 'GET /v1/queu
 const WITH_DESK = ['GET /v1/tokens', 'POST /v1/tokens', 'DELETE /v1/tokens/{token}', 'POST /v1/server/backup']
 
 test('every route answers as its schema says, also when it refuses, and reads the parameters that are named', async () => {
-  const http = await startHttp(await engineOf(), { tokens: DESK })
+  const http = await startHttp(await openEngine(), { tokens: DESK })
   const calls: Called[] = []
   const call = checking(http, calls)
   const settle = (how: string, deliveries: readonly Shown[], more: object = {}) =>
@@ -239,7 +235,7 @@ test('every route answers as its schema says, also when it refuses, and reads th
 
 test('the routes of tokens and backups answer as their schemas say', async () => {
   const taken = { folder: '/b', bytes: 1, takenAt: '2026-11-21T00:00:00.000Z' }
-  const http = await startHttp(await engineOf(), { tokens: DESK, backups: { take: async () => taken } })
+  const http = await startHttp(await openEngine(), { tokens: DESK, backups: { take: async () => taken } })
   const call = checking(http, [])
   await call('GET', '/v1/tokens')
   const wish = { name: 't', grants: [{ queue: '*', rights: ['browse'], filter: '/a = 1' }] }
@@ -269,7 +265,7 @@ test('every route asks for the right that is named: with one of them it goes on,
     holders.set(right, holder(right, [right]))
   }
   holders.set('all', holder('all', rights))
-  const engine = await engineOf()
+  const engine = await openEngine()
   const http = await startHttp(engine, {
     doorkeeper: {
       login: ({ secret = '' }) => {
@@ -330,21 +326,3 @@ test('docs/http.md has a section for each route, with its parameters and an exam
     for (const { name } of named) expect(section, nameOf(route)).toContain(`\`${name}`)
   }
 })
-
-async function engineOf(): Promise<Engine> {
-  const clock = realClock()
-  const engine = new Engine({
-    journal: memoryJournal(),
-    clock,
-    messageMax: 1024,
-    frameMessagesMax: 10_000,
-    autoCreate: false,
-    pressure: new Pressure(clock),
-    onFatal: reason => {
-      throw reason
-    },
-  })
-  await engine.open()
-  onTestFinished(() => engine.close())
-  return engine
-}

@@ -3,7 +3,7 @@ import { connect } from 'node:net'
 import { ByteWriter, encodeMessage, type MessageProperties } from '@sluice/protocol'
 import { expect, onTestFinished } from 'vitest'
 import { type Clock, realClock } from '../../src/engine/clock.ts'
-import { Engine as RealEngine } from '../../src/engine/engine.ts'
+import { type EngineOptions, Engine as RealEngine } from '../../src/engine/engine.ts'
 import type {
   BarrierRecord,
   BarrierView,
@@ -367,8 +367,9 @@ function expectNamed(method: string, path: string, { status }: Answer): void {
   expect(route.statuses, `${method} ${path}`).toContain(status)
 }
 
-/** The listener with the real engine behind it, which keeps nothing; bodies of up to 1 KiB. */
-export async function startWithEngine(clock: Clock = realClock()): Promise<Http> {
+/** The real engine over a journal that keeps nothing, until the test ends. Without options: on the real clock, bodies of up to 1 KiB. */
+export async function openEngine(options: Partial<EngineOptions> = {}): Promise<RealEngine> {
+  const { clock = realClock() } = options
   const engine = new RealEngine({
     journal: memoryJournal(),
     clock,
@@ -379,11 +380,16 @@ export async function startWithEngine(clock: Clock = realClock()): Promise<Http>
     onFatal: reason => {
       throw reason
     },
+    ...options,
   })
   await engine.open()
-  const http = await startHttp(engine)
   onTestFinished(() => engine.close())
-  return http
+  return engine
+}
+
+/** The listener with such an engine behind it. */
+export async function startWithEngine(clock: Clock = realClock()): Promise<Http> {
+  return startHttp(await openEngine({ clock }))
 }
 
 function call(
