@@ -3,9 +3,9 @@ import { ask, path } from '../api.ts'
 import { count } from '../format.ts'
 import { act, confirm, lost, typedFor } from '../parts/acting.tsx'
 import { Empty } from '../parts/common.tsx'
+import { FilterForm, Further } from '../parts/looking.tsx'
 import { MessageCard } from '../parts/message.tsx'
 import type { Message } from '../shapes.ts'
-import { Mistake } from './queue-messages.tsx'
 
 const LIMIT = 20
 /** So many are counted before an act that has no count of its own. */
@@ -90,39 +90,25 @@ export function DeadLetters({ queue, dead, mayBrowse, mayOperate }: Terms) {
   }
   return (
     <>
-      <form
-        class="card ask"
-        onSubmit={event => {
-          event.preventDefault()
-          look()
-        }}
-      >
-        <label class="wide">
-          Filter
-          <input
-            class="code"
-            value={filter}
-            spellcheck={false}
-            autocomplete="off"
-            placeholder="all of them"
-            onInput={event => setFilter(event.currentTarget.value)}
-          />
-        </label>
-        <label>
-          Batch
-          <input
-            value={batch}
-            spellcheck={false}
-            autocomplete="off"
-            placeholder="any"
-            onInput={event => setBatch(event.currentTarget.value)}
-          />
-        </label>
-        <div class="acts">
-          <button type="submit" class="main">
-            Look
-          </button>
-          {mayOperate && (
+      <FilterForm
+        filter={filter}
+        placeholder="all of them"
+        changed={setFilter}
+        look={() => look()}
+        fields={
+          <label>
+            Batch
+            <input
+              value={batch}
+              spellcheck={false}
+              autocomplete="off"
+              placeholder="any"
+              onInput={event => setBatch(event.currentTarget.value)}
+            />
+          </label>
+        }
+        acts={
+          mayOperate && (
             <>
               <button type="button" onClick={requeue} disabled={found?.messages.length === 0}>
                 {isAll ? 'Requeue all…' : 'Requeue matching…'}
@@ -131,10 +117,10 @@ export function DeadLetters({ queue, dead, mayBrowse, mayOperate }: Terms) {
                 {isAll ? 'Purge all…' : 'Purge matching…'}
               </button>
             </>
-          )}
-        </div>
-        <div role="status">{problem !== undefined && <Mistake problem={problem} text={filter} />}</div>
-      </form>
+          )
+        }
+        problem={problem}
+      />
       {found !== undefined && found.messages.length === 0 && (
         <Empty title="No dead letters">{isAll ? 'Nothing of this queue came to nothing.' : 'None is like that.'}</Empty>
       )}
@@ -153,15 +139,9 @@ export function DeadLetters({ queue, dead, mayBrowse, mayOperate }: Terms) {
               </MessageCard>
             ))}
           </ul>
-          <nav class="pager" aria-label="Pages">
-            <button type="button" onClick={() => look()}>
-              From the first
-            </button>
-            <button type="button" disabled={found.next === undefined} onClick={() => look(found.next)}>
-              Next {LIMIT}
-            </button>
+          <Further next={found.next} limit={LIMIT} look={look}>
             <span>{count(found.messages.length)} shown</span>
-          </nav>
+          </Further>
         </>
       )}
     </>

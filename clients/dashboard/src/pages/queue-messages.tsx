@@ -1,8 +1,9 @@
 import { useEffect, useState } from 'preact/hooks'
-import { ask, path, Refused } from '../api.ts'
+import { ask, path } from '../api.ts'
 import { count, counted } from '../format.ts'
-import { act, confirm, messageOf } from '../parts/acting.tsx'
+import { act, confirm } from '../parts/acting.tsx'
 import { Empty } from '../parts/common.tsx'
+import { FilterForm, Further } from '../parts/looking.tsx'
 import { MessageCard } from '../parts/message.tsx'
 import type { Message } from '../shapes.ts'
 
@@ -53,50 +54,33 @@ export function Messages({
     return <p class="note">Your token does not allow to look at messages of this queue (right: browse).</p>
   return (
     <>
-      <form
-        class="card ask"
-        onSubmit={event => {
-          event.preventDefault()
-          look()
+      <FilterForm
+        filter={filter}
+        placeholder="/store = 17 AND /qty > 3"
+        changed={text => {
+          setFilter(text)
+          setTrial(undefined)
         }}
-      >
-        <label class="wide">
-          Filter
-          <input
-            class="code"
-            value={filter}
-            spellcheck={false}
-            autocomplete="off"
-            placeholder="/store = 17 AND /qty > 3"
-            aria-describedby="filter-answer"
-            onInput={event => {
-              setFilter(event.currentTarget.value)
-              setTrial(undefined)
-            }}
-          />
-        </label>
-        <label>
-          State
-          <select value={state} onChange={event => setState(event.currentTarget.value)}>
-            <option value="">all</option>
-            <option value="ready">ready</option>
-            <option value="leased">in flight</option>
-            <option value="delayed">delayed</option>
-          </select>
-        </label>
-        <div class="acts">
+        look={() => look()}
+        fields={
+          <label>
+            State
+            <select value={state} onChange={event => setState(event.currentTarget.value)}>
+              <option value="">all</option>
+              <option value="ready">ready</option>
+              <option value="leased">in flight</option>
+              <option value="delayed">delayed</option>
+            </select>
+          </label>
+        }
+        acts={
           <button type="button" onClick={tryIt} disabled={filter.trim() === ''}>
             Try the filter
           </button>
-          <button type="submit" class="main">
-            Look
-          </button>
-        </div>
-        <div id="filter-answer" role="status">
-          {trial !== undefined && <Answer trial={trial} />}
-          {problem !== undefined && <Mistake problem={problem} text={filter} />}
-        </div>
-      </form>
+        }
+        answer={trial !== undefined && <Answer trial={trial} />}
+        problem={problem}
+      />
       {found !== undefined && found.messages.length === 0 && (
         <Empty title="No such message">
           {filter === '' && state === ''
@@ -113,14 +97,7 @@ export function Messages({
               </MessageCard>
             ))}
           </ul>
-          <nav class="pager" aria-label="Pages">
-            <button type="button" onClick={() => look()}>
-              From the first
-            </button>
-            <button type="button" disabled={found.next === undefined} onClick={() => look(found.next)}>
-              Next {LIMIT}
-            </button>
-          </nav>
+          <Further next={found.next} limit={LIMIT} look={look} />
         </>
       )}
     </>
@@ -134,23 +111,6 @@ function Answer({ trial: { tested, matched, first } }: { readonly trial: Trial }
       {tested === 1 ? 'is' : 'are'} ready
       {first.length > 0 && <>; the first: {first.map(sequence => `#${sequence}`).join(', ')}</>}
     </p>
-  )
-}
-
-/** What is wrong with an expression, and where. */
-export function Mistake({ problem, text }: { readonly problem: Error; readonly text: string }) {
-  const column = problem instanceof Refused ? problem.column : undefined
-  return (
-    <div class="bad-text">
-      <p>✕ {messageOf(problem)}</p>
-      {column !== undefined && (
-        <pre class="mistake">
-          {text}
-          {'\n'}
-          {' '.repeat(Math.max(0, column - 1))}^
-        </pre>
-      )}
-    </div>
   )
 }
 
