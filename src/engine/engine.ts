@@ -133,7 +133,11 @@ export class Engine implements EngineDoor {
     this.#onReleased = options.onReleased
     this.#isClosedToStrangers = options.isClosedToStrangers ?? false
     this.audit = options.onAudit ?? (() => {})
-    this.#gate = new Gate(deed => this.#perform(deed), this.soon)
+    this.#gate = new Gate(
+      deed => this.#perform(deed),
+      this.soon,
+      turn => this.#journal.hurry(turn),
+    )
     this.#alarm = new Alarm(options.clock, () => this.run((turn, now) => this.broker.tick(turn, now)))
     options.pressure.onChange((on, reason) => {
       for (const party of this.#parties.values()) party.outbox.pressure(on, reason)

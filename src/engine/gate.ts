@@ -18,20 +18,30 @@ interface Parked {
 export class Gate {
   readonly #perform: (deed: Deed) => void
   readonly #soon: (callback: () => void) => void
+  readonly #hurry: (turn: TurnNumber) => void
   #committed: TurnNumber = 0
   #parked: Parked[] = []
   #due: Deed[] = []
   #isScheduled = false
 
-  /** @param soon calls back after what runs now has returned, before anything else happens */
-  constructor(perform: (deed: Deed) => void, soon: (callback: () => void) => void) {
+  /**
+   * @param soon calls back after what runs now has returned, before anything else happens
+   * @param hurry told of a turn that something waits for
+   */
+  constructor(
+    perform: (deed: Deed) => void,
+    soon: (callback: () => void) => void,
+    hurry: (turn: TurnNumber) => void = () => {},
+  ) {
     this.#perform = perform
     this.#soon = soon
+    this.#hurry = hurry
   }
 
   pass(rests: TurnNumber, deed: Deed): void {
     if (rests > this.#committed) {
       this.#parked.push({ rests, deed })
+      this.#hurry(rests)
       return
     }
     this.#due.push(deed)

@@ -36,8 +36,10 @@ export interface Journal {
    * @throws JournalFailure `damaged` when a row does not hold what its checksum says; nothing is skipped silently (R8).
    */
   restore(): AsyncIterable<readonly Fact[]>
-  /** The facts of a turn belong together: all of them are kept or none. */
+  /** The facts of a turn belong together: all of them are kept or none. They may wait a few ms for others to go with. */
   append(turn: TurnNumber, facts: readonly Fact[]): void
+  /** Somebody waits for this turn, which was appended: it goes with the next commit. */
+  hurry(turn: TurnNumber): void
   /** Calls back with a number that never falls: every turn up to it is durable. */
   onCommitted(listener: (upTo: TurnNumber) => void): void
   /** Calls back once, and that is final: no `onCommitted` comes after it. */

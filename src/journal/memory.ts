@@ -62,6 +62,7 @@ class JournalInMemory implements MemoryJournal {
       table,
       memoryMax: options.memoryMax ?? MEMORY_MAX,
       commitDeadlineMs: COMMIT_DEADLINE_MS,
+      patienceMs: 0,
       ...(options.figures === undefined ? {} : { figures: options.figures }),
       ...(options.commitRowsMax === undefined ? {} : { commitRowsMax: options.commitRowsMax }),
       later: options.manual ? begin => (this.#begin = begin) : setImmediate,
@@ -87,6 +88,10 @@ class JournalInMemory implements MemoryJournal {
     if (this.#table.isDead) return
     this.#journal.append(turn, facts)
     this.#pending.push({ turn, facts })
+  }
+
+  hurry(turn: TurnNumber): void {
+    this.#journal.hurry(turn)
   }
 
   onCommitted(listener: (upTo: TurnNumber) => void): void {

@@ -148,3 +148,27 @@ test('nothing is ever left behind: when nothing is scheduled, no queue has commi
   const delivered = bob.take().reduce((sum, line) => sum + Number(/\+(\d+) /.exec(line)?.[1]), 0)
   expect(delivered).toBe(queues.length * 5)
 })
+
+test('P1: an ack without an answer hurries no commit; one with an answer does, a publish, and the release of a barrier', async () => {
+  const { engine, journal } = await testEngine()
+  const hurried: number[] = []
+  journal.hurry = turn => void hurried.push(turn)
+  const [ann, bob] = [new TestPeer(engine, 'ann'), new TestPeer(engine, 'bob')]
+  engine.declare('q', {})
+  const hurries = (work: () => void): boolean => {
+    hurried.length = 0
+    work()
+    const isHurried = hurried.length > 0
+    journal.commitAll()
+    return isHurried
+  }
+  const ack = (delivery: number, answered?: () => void) =>
+    bob.peer.settle({ subscription: 1, deliveries: [{ first: delivery, count: 1 }], how: { kind: 'ack' } }, answered)
+  bob.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 10 })
+  expect(hurries(() => ann.publish('q', ['a', 'b', 'c']))).toBe(true)
+  expect(hurries(() => ack(1))).toBe(false)
+  expect(hurries(() => ack(2, () => {}))).toBe(true)
+  ann.publish('q', [['', { barrier: {} }]])
+  journal.commitAll()
+  expect(hurries(() => ack(3))).toBe(true)
+})

@@ -104,6 +104,7 @@ export class OpenJournal {
     const turn = this.turn + 1
     const committed = new Promise<void>((resolve, reject) => this.#waiting.push({ turn, resolve, reject }))
     this.append(...facts)
+    this.journal.hurry(turn)
     return committed
   }
 

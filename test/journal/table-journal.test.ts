@@ -34,18 +34,20 @@ class SlowTable implements Table {
   async close(): Promise<void> {}
 }
 
-/** A restored journal over such a table; `tick` ends a tick. */
+/** A restored journal over such a table; `tick` ends a tick. Without `after` nothing waits for company. */
 async function opened(
   commitDeadlineMs = 1e6,
   commitRowsMax = 10_000,
+  after?: (ms: number, task: () => void) => () => void,
 ): Promise<{ table: SlowTable; journal: OpenJournal; tick: () => void }> {
+  const patience = after ? { after } : { patienceMs: 0 }
   const table = new SlowTable()
   let commit: (() => void) | undefined
   const later = (next: () => void): void => {
     commit = next
   }
   const restoring = OpenJournal.restore(
-    new TableJournal({ table, memoryMax: 1e6, commitDeadlineMs, commitRowsMax, later }),
+    new TableJournal({ table, memoryMax: 1e6, commitDeadlineMs, commitRowsMax, later, ...patience }),
   )
   table.answer()
   const journal = await restoring
@@ -187,5 +189,93 @@ describe('the commit loop', () => {
     table.answer()
     await closing
     expect(() => journal.append()).toThrow('closing')
+  })
+})
+
+describe('patience: a turn that nobody waits for', () => {
+  /** Timers that end when they are told to; those of deadlines are left out. */
+  function timers() {
+    const due: { ms: number; task: () => void }[] = []
+    return {
+      due,
+      after: (ms: number, task: () => void) => {
+        if (ms < 1_000) due.push({ ms, task })
+        return () => {}
+      },
+      pass: () => {
+        for (const { task } of due.splice(0)) task()
+      },
+    }
+  }
+
+  test('goes with what somebody waits for, in one commit', async () => {
+    const time = timers()
+    const { table, journal, tick } = await opened(1e6, 10_000, time.after)
+    journal.append(enqueued(1, 1, 3))
+    tick()
+    expect(table.writes).toEqual([])
+    journal.append(settled(1, 1))
+    journal.journal.hurry(journal.turn)
+    tick()
+    table.answer()
+    expect([table.writes.length, journal.told]).toEqual([1, [2]])
+    time.pass()
+    tick()
+    expect(table.writes.length).toBe(1)
+  })
+
+  test('is committed by itself after 5 ms, with all that came meanwhile', async () => {
+    const time = timers()
+    const { table, journal, tick } = await opened(1e6, 10_000, time.after)
+    journal.append(enqueued(1, 1, 3))
+    journal.append(settled(1, 1))
+    expect(time.due.map(({ ms }) => ms)).toEqual([5])
+    time.pass()
+    tick()
+    table.answer()
+    expect([table.writes.length, journal.told]).toEqual([1, [2]])
+    journal.append(settled(1, 2))
+    expect(time.due.map(({ ms }) => ms)).toEqual([5])
+  })
+
+  test('waits on after a commit that it came too late for, and one that is waited for does not', async () => {
+    const time = timers()
+    const { table, journal, tick } = await opened(1e6, 10_000, time.after)
+    journal.append(enqueued(1, 1, 3))
+    journal.journal.hurry(1)
+    tick()
+    journal.append(settled(1, 1))
+    table.answer()
+    tick()
+    expect([table.writes.length, journal.told]).toEqual([1, [1]])
+    journal.journal.hurry(2)
+    tick()
+    journal.append(settled(1, 2))
+    journal.journal.hurry(3)
+    table.answer()
+    tick()
+    table.answer()
+    expect([table.writes.length, journal.told]).toEqual([3, [1, 2, 3]])
+  })
+
+  test('does not gather without bounds: much is committed at once', async () => {
+    const time = timers()
+    const { table, journal, tick } = await opened(1e6, 3, time.after)
+    for (let queue = 1; queue <= 4; queue += 1) journal.append(enqueued(queue, 1, 1))
+    tick()
+    expect(table.writes.length).toBe(1)
+  })
+
+  test('is on disk before the journal is closed', async () => {
+    const time = timers()
+    const { table, journal, tick } = await opened(1e6, 10_000, time.after)
+    journal.append(enqueued(1, 1, 3))
+    const closing = journal.journal.close()
+    tick()
+    table.answer()
+    expect(journal.told).toEqual([1])
+    await Promise.resolve()
+    table.answer()
+    await closing
   })
 })

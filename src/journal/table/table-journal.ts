@@ -16,6 +16,12 @@ import type { Table, Write } from './table.ts'
 const COMMIT_ROWS_MAX = 10_000
 /** Facts of one commit: what waited for it is done all at once, some 50 ms of confirms and deliveries. */
 const COMMIT_FACTS_MAX = 50_000
+/**
+ * What nobody waits for, such as an ack without an answer, waits so long for something to go with. A commit costs two
+ * flushes of the disk, whatever is in it, and what comes while it runs has to wait for its end: with a commit for each
+ * ack, a thousand messages a second spent their time behind the acks of those before them.
+ */
+const PATIENCE_MS = 5
 /** Facts after which the rows are counted: it costs a look at each queue. */
 const COUNT_EVERY = 1_000
 /** Which keys there are and what they mean. A newer one is not touched. */
@@ -28,6 +34,8 @@ export interface TableJournalOptions {
   readonly commitDeadlineMs: number
   /** A turn that brings a commit above so many rows is its last; default 10,000. */
   readonly commitRowsMax?: number
+  /** How long facts wait that nobody waits for, in ms; default 5. 0: not at all. */
+  readonly patienceMs?: number
   /** Runs the next commit, once all that came in this tick is gathered. */
   readonly later: (commit: () => void) => void
   /** Calls back after so many ms, unless it is called off; default `setTimeout`. */
@@ -51,6 +59,7 @@ export class TableJournal implements Journal {
   readonly #deadlineMs: number
   readonly #later: (commit: () => void) => void
   readonly #rowsMax: number
+  readonly #patienceMs: number
   readonly #figures: CommitFigures | undefined
   readonly #after: (ms: number, task: () => void) => () => void
   readonly #commitListeners: ((upTo: TurnNumber) => void)[] = []
@@ -66,7 +75,11 @@ export class TableJournal implements Journal {
   /** Commits that are complete and wait for the one in flight. */
   readonly #complete: CompleteCommit[] = []
   #committed: TurnNumber = 0
+  /** The last turn that somebody waits for. */
+  #awaited: TurnNumber = 0
   #isScheduled = false
+  /** A commit comes when the patience is over. */
+  #isPatient = false
   #isWriting = false
   #failure: JournalFailure | undefined
   #idle: () => void = () => {}
@@ -78,6 +91,7 @@ export class TableJournal implements Journal {
     this.#later = options.later
     this.#figures = options.figures
     this.#rowsMax = options.commitRowsMax ?? COMMIT_ROWS_MAX
+    this.#patienceMs = options.patienceMs ?? PATIENCE_MS
     this.#countEvery = Math.min(COUNT_EVERY, this.#rowsMax)
     this.#after = options.after ?? afterReal
   }
@@ -111,6 +125,12 @@ export class TableJournal implements Journal {
       if (!(error instanceof JournalFailure)) throw error
       this.#fail(error)
     }
+    this.#scheduleFor(turn)
+  }
+
+  hurry(turn: TurnNumber): void {
+    if (turn <= this.#awaited) return
+    this.#awaited = turn
     this.#schedule()
   }
 
@@ -151,6 +171,8 @@ export class TableJournal implements Journal {
     if (this.#phase === 'closing') return
     const wasOpen = this.#phase === 'open'
     this.#phase = 'closing'
+    this.#awaited = this.#appended
+    if (this.#appended > this.#committed) this.#schedule()
     if (!this.#failure && (this.#isWriting || this.#isScheduled))
       await new Promise<void>(resolve => (this.#idle = resolve))
     // After a failure the table may never answer again; the process is about to end anyway.
@@ -171,6 +193,17 @@ export class TableJournal implements Journal {
     const formatRow = { key: FORMAT_KEY, value: encodeRow(FORMAT_KEY, { format: FORMAT }) }
     await this.#writeNow([formatRow, startRow(this.#start, false)])
     return { kind: 'started', start: this.#start, clean: last.clean }
+  }
+
+  /** Commits what was appended up to this turn: at once if somebody waits or much has gathered, otherwise in a while. */
+  #scheduleFor(turn: TurnNumber): void {
+    if (this.#patienceMs === 0 || this.#awaited >= turn || this.#complete.length > 0) return this.#schedule()
+    if (this.#isPatient || this.#isScheduled || this.#isWriting) return
+    this.#isPatient = true
+    this.#after(this.#patienceMs, () => {
+      this.#isPatient = false
+      if (this.#appended > this.#committed) this.#schedule()
+    })
   }
 
   #schedule(): void {
@@ -205,7 +238,8 @@ export class TableJournal implements Journal {
     }
     // What is left of deleted queues can wait for the next start.
     const hasLeftovers = this.#ledger.hasLeftovers && this.#phase === 'open'
-    if (this.#appended > turn || hasLeftovers) this.#schedule()
+    if (hasLeftovers || this.#awaited > turn) this.#schedule()
+    else if (this.#appended > turn) this.#scheduleFor(this.#appended)
     else this.#idle()
   }
 

@@ -52,11 +52,13 @@ function judgeSuspicion(checker: HistoryChecker, { kind, message, barrier, t, ov
 /**
  * Read after somebody had the barrier, over a slower way: on this connection the barrier came behind it, and a connection
  * keeps the order of sending (B7). The barrier is sent to all at its release (B5), so the message was sent before that, and
- * says nothing of how long it was live. A subscription that gets only some barriers may not have been sent this one.
+ * says nothing of how long it was live. A subscription that gets only some barriers may not have been sent this one, and
+ * of one that was cut before it came to the barrier nobody knows.
  */
 function wasSentBefore({ lastSession, lastDeliveredAt }: Message, barrier: Barrier): boolean {
   const toldAt = lastSession?.toldAt.get(barrier)
-  return lastSession?.isFiltered === true || (toldAt !== undefined && toldAt >= lastDeliveredAt)
+  if (toldAt === undefined) return lastSession !== undefined && (lastSession.isFiltered || !lastSession.isOpen)
+  return toldAt >= lastDeliveredAt
 }
 
 function judgeMessage(checker: HistoryChecker, message: Message, drops: DropsLeft): void {
