@@ -1,5 +1,6 @@
 import type { Batch } from './batch.ts'
 import { type Find, type Line, SEARCH_MAX } from './consumers.ts'
+import { timeAfter } from './durations.ts'
 import type { Timestamp } from './facts.ts'
 import { invariant } from './invariant.ts'
 import type { Queue } from './queue.ts'
@@ -93,7 +94,7 @@ function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscri
   const leaseMs = isSpent ? undefined : (subscription.leaseMs ?? queue.options.leaseMs)
   // Its removal first: nobody may get it twice (D9).
   const rests = isSpent ? turn.number : Math.max(run.turn, queue.openedIn, subscription.lastRests)
-  const deadline = leaseMs === undefined ? Number.POSITIVE_INFINITY : now + leaseMs
+  const deadline = leaseMs === undefined ? Number.POSITIVE_INFINITY : timeAfter(now, leaseMs)
   const held: Held = { delivery: subscription.next, run, subscription, deadline, deliveredAt: now, rests, isSpent }
   subscription.lastRests = rests
   subscription.next += run.count
