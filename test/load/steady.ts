@@ -12,9 +12,14 @@ const LOAD = path.join(import.meta.dirname, 'steady-load.ts')
  */
 export class Steady {
   readonly #process: ChildProcess
+  readonly #ended: Promise<never>
 
   private constructor(process: ChildProcess) {
     this.#process = process
+    this.#ended = once(process, 'exit').then(([code]) =>
+      Promise.reject(new Error(`the steady load ended with ${code}`)),
+    )
+    this.#ended.catch(() => {})
   }
 
   static async start(url: string, perSecond: number): Promise<Steady> {
@@ -57,10 +62,8 @@ export class Steady {
   }
 
   async #told<K extends Told['kind']>(kind: K): Promise<Extract<Told, { kind: K }>> {
-    const [told] = (await Promise.race([
-      once(this.#process, 'message'),
-      once(this.#process, 'exit').then(([code]) => Promise.reject(new Error(`the steady load ended with ${code}`))),
-    ])) as [Told]
+    const message = new Promise<Told>(resolve => this.#process.once('message', resolve as (message: unknown) => void))
+    const told = await Promise.race([message, this.#ended])
     if (told.kind !== kind) throw new Error(`the steady load told ${told.kind} where ${kind} was asked`)
     return told as Extract<Told, { kind: K }>
   }
