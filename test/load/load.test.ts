@@ -36,8 +36,8 @@ test('D9: an idle connection costs less than 100 KB, and nothing of it is kept w
   const { kibEach, keptBytesEach, storms } = noted('idle', await cases.idle({ connections, storms: 4, say }))
   expect(storms.map(({ refused }) => refused)).toEqual([0, 0, 0, 0])
   expect(kibEach).toBeLessThan(100)
-  // Of 1,500 that came and went; what the server compiled and remembered meanwhile is in it.
-  expect(keptBytesEach).toBeLessThan(1_024)
+  // Of 1,500 that came and went; what the server compiled meanwhile is in it, some 600 bytes (11 at 9,000 connections).
+  expect(keptBytesEach).toBeLessThan(2_048)
 })
 
 test('D8, R9: consumers that never read are cut, their messages come back, and others hardly notice', async () => {
