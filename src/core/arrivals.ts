@@ -1,5 +1,6 @@
 import type { Batch } from './batch.ts'
 import type { Seen } from './dedupe.ts'
+import { timeAfter } from './durations.ts'
 import { WORK_MAX } from './endings.ts'
 import type { BatchNumber, EnqueuedRun, Sequence, Timestamp, TurnNumber } from './facts.ts'
 import { PlannedBarriers } from './placing.ts'
@@ -139,8 +140,8 @@ export class Arrivals {
       bytes: arrived.bodyBytes,
       priority: arrived.priority ?? 0,
       group: arrived.group,
-      expiresAt: now + ttl,
-      dueAt: delay > 0 ? now + delay : 0,
+      expiresAt: ttl === Number.POSITIVE_INFINITY ? ttl : timeAfter(now, ttl),
+      dueAt: delay > 0 ? timeAfter(now, delay) : 0,
     }
   }
 

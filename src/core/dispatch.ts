@@ -1,11 +1,18 @@
 import type { Batch } from './batch.ts'
 import { type Find, type Line, SEARCH_MAX } from './consumers.ts'
+import { timeAfter } from './durations.ts'
 import type { Timestamp } from './facts.ts'
 import { invariant } from './invariant.ts'
 import type { Queue } from './queue.ts'
 import { compareRuns, type Run } from './run.ts'
 import type { Held, Subscription } from './subscription.ts'
 import type { Turn } from './turn.ts'
+
+/**
+ * Deliveries of one turn; what is left goes on in the next. Messages that are not alike are a delivery each, and a
+ * consumer may have credit for 65,535: everybody else would wait for it, and it may not even read (R9).
+ */
+export const DELIVERIES_MAX = 250
 
 interface Pick extends Find {
   readonly line: Line
@@ -14,12 +21,13 @@ interface Pick extends Find {
 /**
  * Gives out what may go out now, of the batch in turn: to whom is D1.
  *
- * @returns true when a search by filters has to go on in another turn
+ * @returns true when it has to go on in another turn
  */
 export function dispatch(queue: Queue, turn: Turn, now: Timestamp): boolean {
   const batch = queue.head
   const unackedMax = queue.options.unackedMax ?? Number.POSITIVE_INFINITY
   let steps = 0
+  let deliveries = 0
   const spend = (looks: number) => {
     steps += looks
     return steps <= SEARCH_MAX
@@ -30,6 +38,7 @@ export function dispatch(queue: Queue, turn: Turn, now: Timestamp): boolean {
   readmit(queue, batch, spend)
   queue.consumers.startDeal(Math.min(batch.ready.messages, unackedMax - queue.leased))
   while (mayGoOn()) {
+    if (deliveries === DELIVERIES_MAX) return true
     const pick = pickNext(queue, batch, spend)
     if (pick === undefined) {
       if (!readmit(queue, batch, spend)) break
@@ -44,6 +53,7 @@ export function dispatch(queue: Queue, turn: Turn, now: Timestamp): boolean {
       continue
     }
     deliver(queue, turn, now, subscription, batch.ready.take(pick.run, pick.offset, count))
+    deliveries += 1
   }
   return steps > SEARCH_MAX
 }
@@ -93,7 +103,7 @@ function deliver(queue: Queue, turn: Turn, now: Timestamp, subscription: Subscri
   const leaseMs = isSpent ? undefined : (subscription.leaseMs ?? queue.options.leaseMs)
   // Its removal first: nobody may get it twice (D9).
   const rests = isSpent ? turn.number : Math.max(run.turn, queue.openedIn, subscription.lastRests)
-  const deadline = leaseMs === undefined ? Number.POSITIVE_INFINITY : now + leaseMs
+  const deadline = leaseMs === undefined ? Number.POSITIVE_INFINITY : timeAfter(now, leaseMs)
   const held: Held = { delivery: subscription.next, run, subscription, deadline, deliveredAt: now, rests, isSpent }
   subscription.lastRests = rests
   subscription.next += run.count

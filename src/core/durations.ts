@@ -1,3 +1,5 @@
+import type { Timestamp } from './facts.ts'
+
 /** Why something is no duration or size: a sentence that quotes it and says what to write instead. */
 export interface Misread {
   readonly problem: string
@@ -8,8 +10,17 @@ const BYTES_PER_UNIT = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 
 
 /** A hundred years: far enough for everybody, and a deadline of now plus this is still an exact date. */
 const DURATION_MS_MAX = 36_525 * MS_PER_UNIT.d
+
 /** 1024 TiB: a sum of a few of these is still an exact number. */
 const SIZE_MAX = 2 ** 50
+
+/**
+ * The time after so many milliseconds, or after a hundred years: frames carry larger numbers, and a time that is no exact
+ * number, or no date, can be neither kept nor shown.
+ */
+export function timeAfter(now: Timestamp, ms: number): Timestamp {
+  return now + Math.min(ms, DURATION_MS_MAX)
+}
 
 /**
  * Reads a duration as people write it: a whole number with its unit (`500ms`, `30s`, `5m`, `24h`, `7d`), `0`, or a

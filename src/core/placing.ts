@@ -1,4 +1,5 @@
 import type { Arrival, Barriers, Gathering, WaitingBarrier } from './barriers.ts'
+import { timeAfter } from './durations.ts'
 import type { BarrierRecord, BarrierTerms, BatchNumber, Sequence, Timestamp } from './facts.ts'
 import type { IncomingBarrier } from './publishing.ts'
 import type { Queue } from './queue.ts'
@@ -86,7 +87,7 @@ export class Placing {
     if (refusal !== undefined) return refusal
     const { name, party, parties, deadlineMs, rest, forward } = barrier
     const terms: BarrierTerms = {
-      ...(deadlineMs === undefined ? {} : { deadlineAt: now + deadlineMs }),
+      ...(deadlineMs === undefined ? {} : { deadlineAt: timeAfter(now, deadlineMs) }),
       ...(rest === undefined ? {} : { rest }),
       ...(forward === undefined ? {} : { forward }),
       ...(forward !== undefined && party === undefined && parties !== undefined ? { forwardParties: parties } : {}),

@@ -91,8 +91,8 @@ export class Queue implements HeapItem {
   suspectBelow: Sequence = 0
   publishedTotal = 0
   ackedTotal = 0
-  /** A search by filters has not come to its end: it goes on in the next turn. */
-  isSearching = false
+  /** Not all that may go out has gone, or a search by filters is not at its end: it goes on in the next turn. */
+  isGivingOut = false
   /** Turn of the last release: what stands behind that barrier rests on it (B9). */
   openedIn: TurnNumber = 0
   /** Place among the deadlines of all queues. */
@@ -150,7 +150,7 @@ export class Queue implements HeapItem {
 
   /** Long work is not at its end: it goes on in the next turn. */
   get isBusy(): boolean {
-    return this.isSearching || this.endings.isBusy || this.overflow.isBusy
+    return this.isGivingOut || this.endings.isBusy || this.overflow.isBusy
   }
 
   get nextDeadline(): Timestamp {
@@ -266,7 +266,7 @@ export class Queue implements HeapItem {
 
   /** Releases the barriers that are due and gives out what may go out now. Ends every command. */
   settleDown(turn: Turn, now: Timestamp): void {
-    this.isSearching = false
+    this.isGivingOut = false
     this.#expire(turn, now)
     this.#giveOut(turn, now)
     // Behind that: what somebody can take now need not be pushed out.
@@ -288,7 +288,7 @@ export class Queue implements HeapItem {
     this.endings.failBatches(turn)
     if (this.isPaused) return
     this.releases.release(turn, now)
-    if (!this.head.isEnding) this.isSearching = dispatch(this, turn, now)
+    if (!this.head.isEnding) this.isGivingOut = dispatch(this, turn, now)
   }
 
   /** A barrier waits, or what is known of it has changed. */

@@ -1,3 +1,4 @@
+import { timeAfter } from './durations.ts'
 import type { Timestamp } from './facts.ts'
 import type { Queue } from './queue.ts'
 import { isSpent, retryDelayMs } from './retry.ts'
@@ -57,7 +58,7 @@ export class Returns {
       queue.deadLetter(turn, now, run, 'expired')
       return
     }
-    run.dueAt = delayMs > 0 ? Math.min(now + delayMs, run.expiresAt) : 0
+    run.dueAt = delayMs > 0 ? Math.min(timeAfter(now, delayMs), run.expiresAt) : 0
     const { first, count, attempts, dueAt } = run
     turn.keep({ kind: 'returned', queue: queue.id, first, count, attempts, ...(dueAt > 0 ? { dueAt } : {}) })
     queue.put(run, now)

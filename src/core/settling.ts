@@ -1,4 +1,5 @@
 import type { Batch } from './batch.ts'
+import { timeAfter } from './durations.ts'
 import type { Sequence, Timestamp } from './facts.ts'
 import type { Queue } from './queue.ts'
 import type { Run } from './run.ts'
@@ -140,7 +141,7 @@ export class Settling {
   #settlePiece(turn: Turn, now: Timestamp, held: Held, how: SettleHow): void {
     const queue = this.#queue
     if (how.kind === 'extend') {
-      this.#extend(held, now + how.leaseMs)
+      this.#extend(held, timeAfter(now, how.leaseMs))
       return
     }
     queue.returns.takeBack(held)

@@ -34,6 +34,7 @@ import type {
 } from './peer.ts'
 import type { Pressure } from './pressure.ts'
 import type { Principal } from './principal.ts'
+import { Rests } from './rests.ts'
 import { Tally } from './tally.ts'
 import { Waits } from './waits.ts'
 
@@ -86,6 +87,8 @@ export class Engine implements EngineDoor {
   readonly spent: Map<Effect, Uint8Array[]> = new Map()
   /** Calls back when others had their turn: long work goes on in steps. */
   readonly later: (callback: () => void) => void
+  /** Parties that have been sent much, until the others had their turn. */
+  readonly rests: Rests
   readonly limits: { readonly messageMax: number; readonly frameMessagesMax: number }
   readonly soon: (callback: () => void) => void
   readonly audit: (entry: AuditEntry) => void
@@ -118,6 +121,7 @@ export class Engine implements EngineDoor {
     this.limits = { messageMax: options.messageMax, frameMessagesMax: options.frameMessagesMax }
     this.soon = options.soon ?? queueMicrotask
     this.later = options.later ?? (callback => void setImmediate(callback))
+    this.rests = new Rests(this.later)
     this.bodies = new Bodies(options.journal, reason => this.fail(reason))
     this.intake = new Intake(options.messageMax)
     this.broker = new Broker({

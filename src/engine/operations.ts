@@ -1,3 +1,4 @@
+import { timeAfter } from '../core/durations.ts'
 import type { Sequence } from '../core/facts.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
@@ -149,7 +150,9 @@ export class Operations {
     const queue = this.#engine.find(name)
     if (isRefusal(queue)) return queue
     const { broker } = this.#engine
-    const refusal = this.#engine.run((turn, now) => broker.extend(turn, now, queue, barrierName, now + deadlineMs))
+    const refusal = this.#engine.run((turn, now) =>
+      broker.extend(turn, now, queue, barrierName, timeAfter(now, deadlineMs)),
+    )
     return refusal ?? this.#inspection.barrier(name, barrierName)
   }
 }

@@ -86,6 +86,7 @@ export class Party {
       stall: isStalled => this.#stall(isStalled),
       hasRoom: subscription => this.#hasRoom(subscription),
       written: (queue, delivery) => this.#copy(queue, delivery),
+      rest: goOn => terms.engine.rests.rest(() => this.soon(goOn)),
     })
     this.#pulls = new Pulls({
       engine: terms.engine,

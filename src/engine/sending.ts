@@ -12,6 +12,11 @@ type Deliver = Extract<Effect, { readonly kind: 'deliver' }>
  */
 const PIECE_BYTES: number = 256 * 1024
 /**
+ * Bytes of records that one party is sent before others have their turn: a socket may take tens of megabytes at once, and
+ * all would wait for that (R9).
+ */
+const STRETCH_BYTES: number = 128 * 1024
+/**
  * At most once: bytes of bodies that one subscription may have been given and that are not written yet. As much again as
  * the mark at which an outbox is full, so that a commit's time is bridged.
  */
@@ -35,8 +40,8 @@ interface Lane {
 }
 
 /**
- * What a party is sent goes out in pieces, and only while its outbox takes it: the rest waits as numbers, and its bytes
- * are looked up when their turn comes (D11). Within a subscription nothing overtakes (B7).
+ * What a party is sent goes out in pieces, and only while its outbox takes it, with a rest after each stretch: what is left
+ * waits as numbers, and its bytes are looked up when their turn comes (D11). Within a subscription nothing overtakes (B7).
  */
 export class Sending {
   readonly #outbox: Outbox
@@ -44,13 +49,18 @@ export class Sending {
   readonly #stall: (isStalled: boolean) => void
   readonly #hasRoom: (subscription: Subscription) => void
   readonly #written: (queue: QueueId, delivery: Delivery) => void
+  readonly #rest: (goOn: () => void) => void
   readonly #lanes = new Map<Subscription, Lane>()
   #isFull = false
+  /** Bytes written since the last rest. */
+  #stretchBytes = 0
+  #isResting = false
 
   /**
    * @param terms.stall told when the outbox is full, so that the core gives out nothing more, and when it takes more again
    * @param terms.hasRoom told when a subscription may be given more that is sent at most once
    * @param terms.written told of each piece
+   * @param terms.rest calls back when others had their turn; not at all once the party is gone
    */
   constructor(terms: {
     outbox: Outbox
@@ -58,25 +68,26 @@ export class Sending {
     stall: (isStalled: boolean) => void
     hasRoom: (subscription: Subscription) => void
     written: (queue: QueueId, delivery: Delivery) => void
+    rest: (goOn: () => void) => void
   }) {
     this.#outbox = terms.outbox
     this.#bodies = terms.bodies
     this.#stall = terms.stall
     this.#hasRoom = terms.hasRoom
     this.#written = terms.written
+    this.#rest = terms.rest
   }
 
   /** @param spent the records, if it is at most once */
   deliver(effect: Deliver, queue: string, spent: Uint8Array[] | undefined): void {
     const unsent: Unsent = { effect, queue, next: effect.delivery, bytes: spent }
     const { subscription } = effect
-    if (!this.#isFull && !this.#lanes.has(subscription)) {
+    if (!this.#isFull && !this.#isResting && !this.#lanes.has(subscription)) {
       for (let isDone = false; !isDone; ) {
         isDone = this.#write(unsent)
-        this.#isFull = this.#outbox.isFull()
-        if (!this.#isFull) continue
+        if (this.#mayGoOn()) continue
         if (!isDone) this.#wait(subscription, unsent)
-        this.#stall(true)
+        if (this.#isFull) this.#stall(true)
         return
       }
       return
@@ -98,12 +109,31 @@ export class Sending {
 
   /** The outbox may have room: each subscription gets a piece in turn. */
   goOn(): void {
+    if (this.#isResting) return
     this.#isFull = this.#outbox.isFull()
-    for (let lane = this.#firstLane(); lane !== undefined && !this.#isFull; lane = this.#firstLane()) {
+    let mayGoOn = !this.#isFull
+    for (let lane = this.#firstLane(); lane !== undefined && mayGoOn; lane = this.#firstLane()) {
       this.#step(...lane)
-      this.#isFull = this.#outbox.isFull()
+      mayGoOn = this.#mayGoOn()
     }
-    if (!this.#isFull) this.#stall(false)
+    if (this.#isFull) this.#stall(true)
+    else if (this.#lanes.size === 0) this.#stall(false)
+  }
+
+  /** After something was written: whether the outbox takes more, and it is not the others' turn. */
+  #mayGoOn(): boolean {
+    this.#isFull = this.#outbox.isFull()
+    if (this.#stretchBytes >= STRETCH_BYTES) {
+      this.#stretchBytes = 0
+      if (!this.#isFull) {
+        this.#isResting = true
+        this.#rest(() => {
+          this.#isResting = false
+          this.goOn()
+        })
+      }
+    }
+    return !this.#isFull && !this.#isResting
   }
 
   #firstLane(): [Subscription, Lane] | undefined {
@@ -167,6 +197,7 @@ export class Sending {
       bytes,
       ...(origin === undefined ? {} : { origin }),
     }
+    for (const piece of bytes) this.#stretchBytes += piece.length
     this.#outbox.deliver(delivery)
     this.#written(effect.queue, delivery)
   }

@@ -1,4 +1,6 @@
 import { expect, test } from 'vitest'
+import { DELIVERIES_MAX } from '../../src/core/dispatch.ts'
+import type { Subscription } from '../../src/core/subscription.ts'
 import { scenario } from '../support/scenario.ts'
 
 test('D1: messages go out in queue order, to whoever has the most room', () => {
@@ -338,4 +340,26 @@ test('D16: expiry follows messages that were given out in part and came back', (
   orders.at('10s').tick()
   expect(orders.queue.head).toMatchObject({ published: 4, expired: 4, live: 0 })
   expect(orders.queue.expiring.size).toBe(0)
+})
+
+test('R9: many deliveries go in turns, so that others come between, and whose socket is full meanwhile gets no more', () => {
+  const orders = scenario({ priority: 'property' })
+  // Of alternating priorities, so that each is a delivery of its own.
+  orders.publishEach(Array.from({ length: 3 * DELIVERIES_MAX }, (_, k) => [`m${k}`, { priority: k % 100 }]))
+  const given = () => ({ ann: orders.consumers.get('ann')?.used, bob: orders.consumers.get('bob')?.used })
+  orders.subscribe('ann', { prefetch: 1_000 })
+  expect(given()).toEqual({ ann: DELIVERIES_MAX, bob: undefined })
+  const ann = orders.consumers.get('ann') as Subscription
+  orders.run((turn, now) =>
+    orders.broker.change(turn, now, orders.queue, () => {
+      ann.isStalled = true
+      orders.queue.consumers.changed(ann)
+    }),
+  )
+  orders.tick()
+  expect(given()).toEqual({ ann: DELIVERIES_MAX, bob: undefined })
+  orders.subscribe('bob', { prefetch: 1_000 })
+  orders.tick()
+  expect(given()).toEqual({ ann: DELIVERIES_MAX, bob: 2 * DELIVERIES_MAX })
+  orders.tick().gives()
 })

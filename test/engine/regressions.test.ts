@@ -137,3 +137,28 @@ test('B11: a new subscription, or a pull, is not told of a batch behind a releas
   journal.commitAll()
   expect(subscribe(2)).toMatchObject({ batch: 1 })
 })
+
+test('R9: whatever a client takes for a duration, the server goes on, keeps it over a restart and can show it', async () => {
+  const { engine, journal, clock, failures } = await testEngine()
+  engine.declare('q', {})
+  const ann = new TestPeer(engine, 'ann')
+  const forever = Number.MAX_SAFE_INTEGER
+  const century = clock.now() + 36_525 * 86_400_000
+  ann.publish('q', ['a', 'b', ['c', { delayMs: forever }], ['d', { ttlMs: forever }]])
+  ann.publish('q', [['', { barrier: { name: 'end', deadlineMs: forever } }]])
+  journal.commitAll()
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 10, leaseMs: forever })
+  await soon()
+  ann.peer.settle({ subscription: 1, deliveries: [{ first: 1, count: 1 }], how: { kind: 'nack', delayMs: forever } })
+  ann.peer.settle({ subscription: 1, deliveries: [{ first: 2, count: 1 }], how: { kind: 'extend', leaseMs: forever } })
+  journal.commitAll()
+  // Into the row that it went to before.
+  clock.advance(1)
+  ann.peer.settle({ subscription: 1, deliveries: [{ first: 3, count: 1 }], how: { kind: 'nack', delayMs: forever } })
+  journal.commitAll()
+  expect(failures).toEqual([])
+  const again = await testEngine({ journal: journal.crash(), clock })
+  const looker = new TestPeer(again.engine, 'looker')
+  expect(looker.peer.queue('q')).toMatchObject({ ready: 1, delayed: 3 })
+  expect(again.engine.broker.queue('q')?.barriers.find('end')).toMatchObject({ terms: { deadlineAt: century } })
+})

@@ -2,6 +2,12 @@ import { expect, test, vi } from 'vitest'
 import type { Outbox } from '../../src/engine/peer.ts'
 import { soon, TestPeer, testEngine } from '../support/engine.ts'
 
+/** Lets those go on who rest, once. */
+async function nextTurn(): Promise<void> {
+  await new Promise(resolve => setImmediate(resolve))
+  await soon()
+}
+
 /** Three of them are a piece of 256 KiB or more. */
 const LARGE = 'x'.repeat(100 * 1024)
 
@@ -55,8 +61,98 @@ test('D11: a reader that takes all gets the pieces one after another', async () 
   ann.deliver = ({ count }) => void sizes.push(count)
   ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 100 })
   await soon()
+  for (let k = 0; k < 3; k += 1) await nextTurn()
   expect(sizes).toEqual([3, 3, 3, 1])
   expect(engine.find('q')).toMatchObject({ leased: 10 })
+})
+
+test('R9: others have their turn between the pieces of a reader that takes all, and of several such readers one goes on', async () => {
+  const { engine, ann, journal } = await withTen()
+  engine.declare('r', {})
+  for (let k = 0; k < 10; k += 1) ann.publish('r', [LARGE])
+  journal.commitAll()
+  ann.take()
+  const bob = new TestPeer(engine, 'bob')
+  const seen: string[] = []
+  ann.deliver = ({ delivery, count }) => void seen.push(`ann ${delivery}+${count}`)
+  bob.deliver = ({ delivery, count }) => void seen.push(`bob ${delivery}+${count}`)
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 100 })
+  bob.peer.subscribe({ subscription: 1, queue: 'r', prefetch: 100 })
+  await soon()
+  const turns: string[][] = [seen.splice(0)]
+  for (let k = 0; k < 7; k += 1) {
+    await nextTurn()
+    turns.push(seen.splice(0))
+  }
+  expect(turns).toEqual([
+    ['ann 1+3', 'bob 1+3'],
+    ['ann 4+3'],
+    ['bob 4+3'],
+    ['ann 7+3'],
+    ['bob 7+3'],
+    ['ann 10+1'],
+    ['bob 10+1'],
+    [],
+  ])
+})
+
+test('R9, B7: small deliveries make a stretch too, and what comes while somebody rests waits behind it', async () => {
+  const { engine, ann, journal } = await withTen({}, 0)
+  const bob = new TestPeer(engine, 'bob')
+  const seen: string[] = []
+  bob.deliver = ({ delivery, count }) => void seen.push(`${delivery}+${count}`)
+  bob.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 100 })
+  for (let k = 0; k < 4; k += 1) {
+    // Of different groups, so that each is a delivery of its own.
+    ann.publish('q', [['x'.repeat(60 * 1024), { group: `g${k}` }]])
+    journal.commitAll()
+  }
+  await soon()
+  expect(seen.splice(0)).toEqual(['1+1', '2+1', '3+1'])
+  ann.publish('q', ['behind'])
+  journal.commitAll()
+  await soon()
+  expect(seen).toEqual([])
+  await nextTurn()
+  expect(seen).toEqual(['4+1', '5+1'])
+})
+
+test('D11: a consumer whose socket fills up after a rest is given nothing more', async () => {
+  const { ann, journal, engine } = await withTen()
+  const bob = new TestPeer(engine, 'bob')
+  bob.deliver = ({ delivery, count }) => {
+    bob.heard.push(`${delivery}+${count}`)
+    bob.full = bob.heard.length === 2
+  }
+  bob.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 100 })
+  await soon()
+  for (let k = 0; k < 3; k += 1) await nextTurn()
+  expect(bob.heard).toEqual(['1+3', '4+3'])
+  ann.publish('q', [LARGE])
+  journal.commitAll()
+  await soon()
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 1, leased: 10 })
+  bob.full = false
+  bob.peer.drained()
+  for (let k = 0; k < 4; k += 1) await nextTurn()
+  expect(bob.heard.slice(2)).toEqual(['7+3', '10+1', '11+1'])
+})
+
+test('R9: whoever is gone while he rests is sent nothing more', async () => {
+  const { engine, ann } = await withTen()
+  const bob = new TestPeer(engine, 'bob')
+  bob.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 100 })
+  await soon()
+  expect(bob.take()).toHaveLength(1)
+  bob.peer.close()
+  await nextTurn()
+  expect(bob.take()).toEqual([])
+  expect(ann.peer.queue('q')).toMatchObject({ ready: 10, leased: 0 })
+  ann.deliver = ({ delivery, count }) => void ann.heard.push(`${delivery}+${count}`)
+  ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 100 })
+  await soon()
+  for (let k = 0; k < 3; k += 1) await nextTurn()
+  expect(ann.take()).toEqual(['1+1', '2+2', '4+3', '7+3', '10+1'])
 })
 
 test('D11: of a full connection every subscription gets a piece in turn', async () => {
@@ -111,6 +207,7 @@ test('D7: a lease runs while its message waits; what was never sent is no attemp
     void ann.heard.push(`${delivery}+${count} ${redelivered} ${attempt}`)
   ann.peer.subscribe({ subscription: 1, queue: 'q', prefetch: 100 })
   await soon()
+  for (let k = 0; k < 2; k += 1) await nextTurn()
   expect(ann.take()).toEqual(['1+3 false 1', '4+3 false 1', '7+1 false 1'])
   expect(await slow.read()).toEqual(['1: lost 1+3'])
   expect(engine.find('q')).toMatchObject({ leased: 7 })

@@ -1,12 +1,14 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import { closeSync, openSync, rmSync, statfsSync } from 'node:fs'
+import { connect as connectTcp } from 'node:net'
 import path from 'node:path'
 import { type Client, connect, type Message } from '@sluice/client'
 import { PUBLISH_WINDOW_BYTES_DEFAULT, SUBPROTOCOL } from '@sluice/protocol'
 import { WebSocket } from 'ws'
 import { frame, HELLO, subscribe } from '../listeners/native-support.ts'
-import { HurtServer, passed, percentile, until } from './server.ts'
+import { HurtServer, passed, until } from './server.ts'
+import { Steady } from './steady.ts'
 
 /*
  * Load that hurts, in any size: each case starts a server as a process of its own, hurts it, and gives the figures.
@@ -24,125 +26,96 @@ async function openRaw(url: string, name = ''): Promise<WebSocket> {
   const socket = new WebSocket(`${url.replace(/\/$/, '')}/v1/ws`, SUBPROTOCOL, { perMessageDeflate: false })
   socket.on('error', () => {})
   await once(socket, 'open')
-  const welcomed = once(socket, 'message')
+  const welcomed = Promise.race([
+    once(socket, 'message'),
+    once(socket, 'close').then(() => Promise.reject(new Error('closed instead of a welcome'))),
+  ])
   socket.send(frame('hello', { ...HELLO, name, producer: '' }))
   await welcomed
   return socket
 }
 
-/** D9: connections that do nothing. */
-export async function idle({ connections, say }: { connections: number; say: Say }): Promise<{
-  stormSeconds: number
-  refused: number
+/** Many connections at once, which do nothing and go. */
+interface Storm {
+  readonly seconds: number
+  readonly refused: number
+  /** Resident while they are open, and a second after they are closed, with what garbage there is then. */
+  readonly openMib: number
+  readonly closedMib: number
+}
+
+/**
+ * D9: connections that do nothing. They come as fast as one process can, go, and come again: memory goes back to the heap,
+ * not to the machine, so what is kept shows in the storms behind the first, and in what is held when garbage is collected.
+ *
+ * @param storms two at least
+ */
+export async function idle({ connections, storms, say }: { connections: number; storms: number; say: Say }): Promise<{
   kibEach: number
-  pingMsMax: number
   baseMib: number
-  fullMib: number
-  againMib: number
+  storms: Storm[]
+  heldMib: { base: number; first: number; last: number }
+  keptBytesEach: number
+  publishMsMax: number
 }> {
   const server = await HurtServer.start({ settings: { connections_max: connections + 100 } })
   try {
     const busy = await connect(server.url, { name: 'busy' })
     await busy.queue('q').declare()
-    const before = server.residentBytes
-    const storm = async (): Promise<{ sockets: WebSocket[]; seconds: number; refused: number }> => {
+    const heldAtBase = await server.heldBytes()
+    const base = server.residentBytes
+    let publishMsMax = 0
+    const storm = async (): Promise<Storm> => {
       const startedAt = performance.now()
-      const sockets: WebSocket[] = []
-      let refused = 0
-      // As fast as one process can: 200 handshakes on their way at once.
-      const next = { left: connections }
-      const opening = Array.from({ length: Math.min(200, connections) }, async () => {
-        while (next.left > 0) {
-          next.left--
-          await openRaw(server.url).then(
-            socket => sockets.push(socket),
-            () => refused++,
-          )
-        }
-      })
-      await Promise.all(opening)
-      return { sockets, seconds: (performance.now() - startedAt) / 1_000, refused }
-    }
-    const closeAll = async (sockets: readonly WebSocket[]): Promise<void> => {
+      const { sockets, refused } = await openMany(server.url, connections)
+      const seconds = (performance.now() - startedAt) / 1_000
+      await passed(2_000)
+      const open = server.residentBytes
+      for (let round = 0; round < 20; round++) {
+        const publishedAt = performance.now()
+        await busy.queue('q').publish(round)
+        publishMsMax = Math.max(publishMsMax, performance.now() - publishedAt)
+      }
       for (const socket of sockets) socket.terminate()
       await passed(1_000)
+      const closed = server.residentBytes
+      say(`${sockets.length} connections in ${seconds.toFixed(1)} s, ${mib(open)} MiB, closed ${mib(closed)} MiB`)
+      return { seconds, refused, openMib: mib(open), closedMib: mib(closed) }
     }
-    const first = await storm()
-    await passed(2_000)
-    const full = server.residentBytes
-    say(`${first.sockets.length} connections in ${first.seconds.toFixed(1)} s, ${mib(full)} MiB`)
-    const pings: number[] = []
-    for (let round = 0; round < 20; round++) {
-      const startedAt = performance.now()
-      await busy.queue('q').publish(round)
-      pings.push(performance.now() - startedAt)
-    }
-    await closeAll(first.sockets)
-    // What is kept shows when it is done again: memory goes back to the heap, not to the machine.
-    const second = await storm()
-    await passed(2_000)
-    const again = server.residentBytes
-    await closeAll(second.sockets)
+    const seen = [await storm()]
+    const heldAfterFirst = await server.heldBytes()
+    while (seen.length < storms) seen.push(await storm())
+    const heldAtEnd = await server.heldBytes()
     await busy.close()
     return {
-      stormSeconds: first.seconds,
-      refused: first.refused + second.refused,
-      kibEach: kib((full - before) / connections),
-      pingMsMax: Math.max(...pings),
-      baseMib: mib(before),
-      fullMib: mib(full),
-      againMib: mib(again),
+      kibEach: kib((seen[0]!.openMib * 2 ** 20 - base) / connections),
+      baseMib: mib(base),
+      storms: seen,
+      heldMib: { base: mib(heldAtBase), first: mib(heldAfterFirst), last: mib(heldAtEnd) },
+      keptBytesEach: Math.round((heldAtEnd - heldAfterFirst) / (connections * (storms - 1))),
+      publishMsMax,
     }
   } finally {
     await server.kill()
   }
 }
 
-/** Publishes at a steady pace to a consumer beside it, and notes how long each message takes. */
-class Steady {
-  readonly #client: Client
-  readonly #latencies: number[] = []
-  #isOver = false
-  #running: Promise<unknown> | undefined
-
-  private constructor(client: Client) {
-    this.#client = client
-  }
-
-  static async start(url: string, perSecond: number): Promise<Steady> {
-    const steady = new Steady(await connect(url, { name: 'steady' }))
-    const queue = steady.#client.queue<number>('steady')
-    await queue.declare()
-    const consuming = (async () => {
-      for await (const message of queue.consume({ prefetch: 100, barriers: false })) {
-        if (message.kind !== 'message') continue
-        steady.#latencies.push(performance.now() - message.body)
-        void message.ack()
-      }
-    })()
-    const publishing = (async () => {
-      while (!steady.#isOver) {
-        void queue.publish(performance.now()).catch(() => {})
-        await passed(1_000 / perSecond)
-      }
-    })()
-    steady.#running = Promise.allSettled([consuming, publishing])
-    return steady
-  }
-
-  /** Latencies of the messages of the next while, in ms. */
-  async measure(ms: number): Promise<{ p50: number; p99: number; count: number }> {
-    this.#latencies.length = 0
-    await passed(ms)
-    const sorted = this.#latencies.toSorted((a, b) => a - b)
-    return { p50: percentile(sorted, 0.5), p99: percentile(sorted, 0.99), count: sorted.length }
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true
-    await this.#client.close()
-    await this.#running
-  }
+/** As fast as one process can: 200 handshakes on their way at once. */
+async function openMany(url: string, connections: number): Promise<{ sockets: WebSocket[]; refused: number }> {
+  const sockets: WebSocket[] = []
+  let refused = 0
+  let left = connections
+  const opening = Array.from({ length: Math.min(200, connections) }, async () => {
+    while (left > 0) {
+      left--
+      await openRaw(url).then(
+        socket => sockets.push(socket),
+        () => refused++,
+      )
+    }
+  })
+  await Promise.all(opening)
+  return { sockets, refused }
 }
 
 /** D8: consumers that subscribe and then never read. */
@@ -154,11 +127,17 @@ export async function slowConsumer({
   consumers: number
   seconds: number
   say: Say
-}): Promise<{ p99Before: number; p99During: number; p99After: number; grownMib: number; cutAfterSeconds: number }> {
+}): Promise<{
+  p99Before: number
+  p99During: number
+  p99After: number
+  isValid: boolean
+  grownMib: number
+  cutAfterSeconds: number
+}> {
   const server = await HurtServer.start()
+  const steady = await Steady.start(server.url, 200)
   try {
-    const steady = await Steady.start(server.url, 200)
-    await steady.measure(1_000)
     const flood = await connect(server.url, { name: 'flood' })
     const queue = flood.queue<Uint8Array>('flood', { codec: 'bytes' })
     await queue.declare({ priority: 'property' })
@@ -168,7 +147,7 @@ export async function slowConsumer({
       Array.from({ length: consumers * 2_000 }, () => body),
       { options: (_, index) => ({ priority: index % 1_000 }) },
     )
-    await steady.measure(1_000)
+    await passed(1_000)
     const before = await steady.measure(seconds * 1_000)
     const resident = server.residentBytes
     const startedAt = performance.now()
@@ -185,15 +164,18 @@ export async function slowConsumer({
     const after = await steady.measure(seconds * 1_000)
     for (const socket of sockets) socket.terminate()
     await flood.close()
-    await steady.stop()
+    const { isValid, report } = await steady.stop()
+    say(report)
     return {
       p99Before: before.p99,
       p99During: during.p99,
       p99After: after.p99,
+      isValid,
       grownMib: mib(grown),
       cutAfterSeconds,
     }
   } finally {
+    steady.kill()
     await server.kill()
   }
 }
@@ -604,30 +586,50 @@ export async function noFiles({ filesMax }: { filesMax: number; say: Say }): Pro
   }
 }
 
-/** E4: garbage beside a steady load. */
+/** Longest look at the steady load alone, before it is hurt, in seconds. */
+const BASELINE_SECONDS_MAX = 8
+const PROGRESS_MS = 30_000
+
+/** E4: garbage beside a steady load. Takes the seconds of garbage, and up to 15 more. */
 export async function garbage({
   connections,
+  perSecond,
   seconds,
   makeGarbage,
   say,
 }: {
   connections: number
+  /** How often, all connections together; `Infinity`: each again as soon as it is cut. */
+  perSecond: number
+  /** How long garbage comes. */
   seconds: number
   /** Bytes to send to the port, the next each time. */
   makeGarbage: () => Uint8Array
   say: Say
-}): Promise<{ p99Before: number; p99During: number; sent: number; isAlive: boolean; grownMib: number }> {
-  const { connect: connectTcp } = await import('node:net')
+}): Promise<{
+  p99Before: number
+  p99During: number
+  p50Before: number
+  p50During: number
+  maxDuring: number
+  messages: number
+  sent: number
+  isAlive: boolean
+  isValid: boolean
+  grownMib: number
+}> {
   const server = await HurtServer.start()
+  const steady = await Steady.start(server.url, 200)
   try {
-    const steady = await Steady.start(server.url, 200)
-    await steady.measure(1_000)
-    const before = await steady.measure(seconds * 500)
+    await passed(1_000)
+    const before = await steady.measure(Math.min(BASELINE_SECONDS_MAX, seconds / 2) * 1_000)
     const resident = server.residentBytes
     let isOver = false
     let sent = 0
+    const paceMs = (1_000 * connections) / perSecond
     const attacking = Array.from({ length: connections }, async (_, k) => {
-      while (!isOver) {
+      await passed((paceMs * k) / connections)
+      for (let at = performance.now(); !isOver; ) {
         const bytes = makeGarbage()
         sent++
         if (k % 2 === 0) {
@@ -643,17 +645,37 @@ export async function garbage({
           if (socket) await Promise.race([once(socket, 'close').catch(() => {}), passed(50)])
           socket?.terminate()
         }
+        // Who is late has no slots left over.
+        at = Math.max(at + paceMs, performance.now())
+        await passed(at - performance.now())
       }
     })
-    const during = await steady.measure(seconds * 1_000)
+    const during = await steady.measure(seconds * 1_000, {
+      ms: PROGRESS_MS,
+      tell: ({ p99, count }) =>
+        say(`${sent} of garbage, ${count} messages, p99 ${p99.toFixed(1)} ms, ${mib(server.residentBytes)} MiB`),
+    })
     isOver = true
     await Promise.all(attacking)
     const grown = server.residentBytes - resident
     say(`${sent} of garbage, p99 ${during.p99.toFixed(1)} ms, before ${before.p99.toFixed(1)} ms`)
     const isAlive = server.isAlive && during.count > seconds * 5
-    await steady.stop()
-    return { p99Before: before.p99, p99During: during.p99, sent, isAlive, grownMib: mib(grown) }
+    const { isValid, report } = await steady.stop()
+    say(report)
+    return {
+      p99Before: before.p99,
+      p99During: during.p99,
+      p50Before: before.p50,
+      p50During: during.p50,
+      maxDuring: during.max,
+      messages: during.count,
+      sent,
+      isAlive,
+      isValid,
+      grownMib: mib(grown),
+    }
   } finally {
+    steady.kill()
     await server.kill()
   }
 }

@@ -29,20 +29,21 @@ function expectUnhurt({ p99Before, p99During }: { p99Before: number; p99During: 
   expect(p99During).toBeLessThan(2 * p99Before + OTHERS_MS)
 }
 
-test('D9: an idle connection costs less than 100 KB, and what it cost is there for the next one', async ({ skip }) => {
+test('D9: an idle connection costs less than 100 KB, and nothing of it is kept when it has gone', async ({ skip }) => {
   const connections = 500
   const filesMax = Number(/Max open files\s+(\d+)/.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1] ?? 0)
   if (filesMax < connections + 100) skip(`only ${filesMax} files may be open here; ulimit -n 2000 makes it possible`)
-  const { refused, kibEach, baseMib, fullMib, againMib } = noted('idle', await cases.idle({ connections, say }))
-  expect(refused).toBe(0)
+  const { kibEach, keptBytesEach, storms } = noted('idle', await cases.idle({ connections, storms: 4, say }))
+  expect(storms.map(({ refused }) => refused)).toEqual([0, 0, 0, 0])
   expect(kibEach).toBeLessThan(100)
-  // What is free is not collected at once.
-  expect(againMib - fullMib).toBeLessThan(0.5 * (fullMib - baseMib) + 20)
+  // Of 1,500 that came and went; what the server compiled meanwhile is in it, some 600 bytes (11 at 9,000 connections).
+  expect(keptBytesEach).toBeLessThan(2_048)
 })
 
 test('D8, R9: consumers that never read are cut, their messages come back, and others hardly notice', async () => {
   const figure = noted('slow-consumer', await cases.slowConsumer({ consumers: 2, seconds: 4, say }))
   expectUnhurt(figure)
+  expect(figure.isValid).toBe(true)
   expect(figure.grownMib).toBeLessThan(40)
   // 30 s without anything taken, looked at now and then.
   expect(figure.cutAfterSeconds).toBeLessThan(45)
@@ -94,8 +95,11 @@ test('E4: garbage from twenty connections hurts nobody', async () => {
   console.log(`garbage seed ${seed}: SLUICE_FUZZ_SEED=${seed} npx vitest run --project slow test/load`)
   const random = new Random(seed)
   const makeGarbage = (): Uint8Array => someGarbage(random)
-  const figure = noted('garbage', await cases.garbage({ connections: 20, seconds: 10, makeGarbage, say }))
-  expect(figure.isAlive).toBe(true)
+  const figure = noted(
+    'garbage',
+    await cases.garbage({ connections: 20, perSecond: 500, seconds: 10, makeGarbage, say }),
+  )
+  expect(figure).toMatchObject({ isAlive: true, isValid: true })
   expect(figure.sent).toBeGreaterThan(50)
   expect(figure.grownMib).toBeLessThan(100)
   expectUnhurt(figure)

@@ -4,7 +4,9 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 
+const COLLECT = path.join(import.meta.dirname, 'collect.mjs')
 const MAIN = path.join(import.meta.dirname, '../../dist/main.js')
 
 export interface ServerOptions {
@@ -42,18 +44,32 @@ export class HurtServer {
   static async start({ folder, settings = {}, nodeOptions = [], filesMax }: ServerOptions = {}): Promise<HurtServer> {
     const own = folder ?? mkdtempSync(path.join(tmpdir(), 'sluice-hurt-'))
     const given = Object.entries(settings).map(([key, value]) => [`SLUICE_${key.toUpperCase()}`, String(value)])
-    const command = [process.execPath, ...nodeOptions, MAIN, 'serve', '--data', own, '--listen', '127.0.0.1:0']
+    const loaded = ['--expose-gc', '--import', COLLECT]
+    const command = [
+      process.execPath,
+      ...loaded,
+      ...nodeOptions,
+      MAIN,
+      'serve',
+      '--data',
+      own,
+      '--listen',
+      '127.0.0.1:0',
+    ]
     const limited =
       filesMax === undefined ? command : ['bash', '-c', `ulimit -n ${filesMax}; exec "$@"`, 'bash', ...command]
     const startedAt = performance.now()
     const child = spawn(limited[0]!, limited.slice(1), {
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       env: { ...process.env, ...Object.fromEntries(given) },
     })
     const errors: string[] = []
-    child.stderr.on('data', chunk => errors.splice(0, errors.length - 20, String(chunk)))
+    child.stderr?.on('data', chunk => {
+      errors.push(String(chunk))
+      errors.splice(0, errors.length - 20)
+    })
     const first = await Promise.race([
-      once(createInterface({ input: child.stdout }), 'line').then(([line]) => String(line)),
+      once(createInterface({ input: child.stdout as Readable }), 'line').then(([line]) => String(line)),
       once(child, 'exit').then(() => undefined),
     ])
     if (first === undefined) throw new Error(`the server did not start: ${errors.join('')}`)
@@ -69,6 +85,13 @@ export class HurtServer {
   get residentBytes(): number {
     const status = readFileSync(`/proc/${this.pid}/status`, 'utf8')
     return Number(/^RssAnon:\s+(\d+) kB/m.exec(status)?.[1] ?? 0) * 1_024
+  }
+
+  /** What the server holds when its garbage is collected now: on its heap and in buffers, in bytes. */
+  async heldBytes(): Promise<number> {
+    this.#process.send('collect')
+    const [{ heapUsed, external }] = (await once(this.#process, 'message')) as [NodeJS.MemoryUsage]
+    return heapUsed + external
   }
 
   get isAlive(): boolean {
