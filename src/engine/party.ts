@@ -86,7 +86,12 @@ export class Party {
       stall: isStalled => this.#stall(isStalled),
       hasRoom: subscription => this.#hasRoom(subscription),
       written: (queue, delivery) => this.#copy(queue, delivery),
-      rest: goOn => terms.engine.rests.rest(() => this.soon(goOn)),
+      rests: {
+        get turn() {
+          return terms.engine.rests.turn
+        },
+        rest: goOn => terms.engine.rests.rest(() => this.soon(goOn)),
+      },
     })
     this.#pulls = new Pulls({
       engine: terms.engine,

@@ -5,10 +5,24 @@
 export class Rests {
   readonly #later: (callback: () => void) => void
   readonly #resting: (() => void)[] = []
+  #turn = 0
+  #isTurning = false
 
   /** @param later calls back when others had their turn */
   constructor(later: (callback: () => void) => void) {
     this.#later = later
+  }
+
+  /** Number of this turn of the loop, as far as somebody asked: the same until others had theirs. */
+  get turn(): number {
+    if (!this.#isTurning) {
+      this.#isTurning = true
+      this.#later(() => {
+        this.#isTurning = false
+        this.#turn += 1
+      })
+    }
+    return this.#turn
   }
 
   /** Calls back when those who rest already have gone on, and others had their turn. */

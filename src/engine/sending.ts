@@ -3,6 +3,7 @@ import type { Subscription } from '../core/subscription.ts'
 import type { Effect } from '../core/turn.ts'
 import type { Bodies } from './bodies.ts'
 import type { Delivery, Outbox } from './peer.ts'
+import type { Rests } from './rests.ts'
 
 type Deliver = Extract<Effect, { readonly kind: 'deliver' }>
 
@@ -12,10 +13,10 @@ type Deliver = Extract<Effect, { readonly kind: 'deliver' }>
  */
 const PIECE_BYTES: number = 256 * 1024
 /**
- * Bytes of records that one party is sent before others have their turn: a socket may take tens of megabytes at once, and
- * all would wait for that (R9).
+ * Bytes of records that one party is sent in a turn of the loop: a socket may take tens of megabytes at once, and all
+ * others would wait for that (R9).
  */
-const STRETCH_BYTES: number = 128 * 1024
+const STRETCH_BYTES: number = 256 * 1024
 /**
  * At most once: bytes of bodies that one subscription may have been given and that are not written yet. As much again as
  * the mark at which an outbox is full, so that a commit's time is bridged.
@@ -49,18 +50,19 @@ export class Sending {
   readonly #stall: (isStalled: boolean) => void
   readonly #hasRoom: (subscription: Subscription) => void
   readonly #written: (queue: QueueId, delivery: Delivery) => void
-  readonly #rest: (goOn: () => void) => void
+  readonly #rests: Pick<Rests, 'turn' | 'rest'>
   readonly #lanes = new Map<Subscription, Lane>()
   #isFull = false
-  /** Bytes written since the last rest. */
+  /** Bytes written in this turn of the loop, and which that is. */
   #stretchBytes = 0
+  #stretchTurn = 0
   #isResting = false
 
   /**
    * @param terms.stall told when the outbox is full, so that the core gives out nothing more, and when it takes more again
    * @param terms.hasRoom told when a subscription may be given more that is sent at most once
    * @param terms.written told of each piece
-   * @param terms.rest calls back when others had their turn; not at all once the party is gone
+   * @param terms.rests `rest` calls back when others had their turn; not at all once the party is gone
    */
   constructor(terms: {
     outbox: Outbox
@@ -68,14 +70,14 @@ export class Sending {
     stall: (isStalled: boolean) => void
     hasRoom: (subscription: Subscription) => void
     written: (queue: QueueId, delivery: Delivery) => void
-    rest: (goOn: () => void) => void
+    rests: Pick<Rests, 'turn' | 'rest'>
   }) {
     this.#outbox = terms.outbox
     this.#bodies = terms.bodies
     this.#stall = terms.stall
     this.#hasRoom = terms.hasRoom
     this.#written = terms.written
-    this.#rest = terms.rest
+    this.#rests = terms.rests
   }
 
   /** @param spent the records, if it is at most once */
@@ -127,7 +129,7 @@ export class Sending {
       this.#stretchBytes = 0
       if (!this.#isFull) {
         this.#isResting = true
-        this.#rest(() => {
+        this.#rests.rest(() => {
           this.#isResting = false
           this.goOn()
         })
@@ -197,6 +199,9 @@ export class Sending {
       bytes,
       ...(origin === undefined ? {} : { origin }),
     }
+    const { turn } = this.#rests
+    if (turn !== this.#stretchTurn) this.#stretchBytes = 0
+    this.#stretchTurn = turn
     for (const piece of bytes) this.#stretchBytes += piece.length
     this.#outbox.deliver(delivery)
     this.#written(effect.queue, delivery)
