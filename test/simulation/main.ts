@@ -7,7 +7,7 @@ const values = readCommandLine({
   about: `Runs the whole server and its clients in virtual time, from seeds; docs/reliability.md tells what is simulated.
 Ends with 1 when a run failed, and says how to see it again.`,
   options: {
-    seed: { kind: 'number', text: 'this seed alone, with its report' },
+    seed: { kind: 'number', text: 'this seed alone, with its report and the points at which the server crashed' },
     history: { kind: 'text', value: 'FILE', text: 'with --seed: where its history goes, as NDJSON' },
     from: { kind: 'number', text: 'the first of many seeds (default: by the clock)' },
     count: { kind: 'number', min: 1, text: 'how many seeds (default: as many as there is time for)' },
@@ -26,10 +26,11 @@ async function one(seed: number, history: string | undefined): Promise<void> {
   const result = await simulate(seed, { scale, listen: event => file?.write(event) })
   file?.close()
   console.log(reportAsText(result.report))
-  const { hash, operations, events, starts, virtualMs, problems } = result
+  const { hash, operations, events, starts, crashes, virtualMs, problems } = result
   console.log(
     `seed ${seed}: trace ${hash}, ${operations} operations, ${events} events, ${starts} starts, ${virtualMs} ms`,
   )
+  if (crashes.length > 0) console.log(`crashed at ${crashes.join(', ')}`)
   for (const problem of problems) console.log(`✗ ${problem}`)
   process.exitCode = problems.length > 0 ? 1 : 0
 }
