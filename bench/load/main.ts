@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { figuresOf, spreadOf } from './figures.ts'
 import { flushesPerSecond } from './flush.ts'
 import { commit, machineOf } from './machine.ts'
-import { HELP, type Options, readOptions } from './options.ts'
+import { type Options, readOptions } from './options.ts'
 import { profileText } from './profile.ts'
 import { type Result, type Results, writeResults } from './results.ts'
 import { type Run, runOnce } from './run.ts'
@@ -26,9 +26,7 @@ const ECHO_SECONDS = 1
 // Ctrl-C reaches server and load client as well: the run fails, and cleans up behind itself.
 process.on('SIGINT', () => {})
 try {
-  const options = readOptions(process.argv.slice(2))
-  if (options === 'help') process.stdout.write(HELP)
-  else await bench(options)
+  await bench(readOptions())
 } catch (error) {
   say(`bench: ${(error as Error).message}`)
   process.exitCode = 1

@@ -114,7 +114,7 @@ describe('the bench', { timeout: 180_000 }, () => {
     const { status, stderr } = bench('--systems', 'sluce')
 
     expect(stderr).toContain('bench: --systems: there is no sluce; there are sluice, ')
-    expect(status).toBe(1)
+    expect(status).toBe(2)
   })
 })
 

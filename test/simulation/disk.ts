@@ -1,12 +1,23 @@
 import { MemoryTable } from '../../src/journal/memory.ts'
+import { DEFINITIONS, QUEUE_CONTENTS, queueOf } from '../../src/journal/table/keys.ts'
 import type { Table, Write } from '../../src/journal/table/table.ts'
 import type { Life, Loop } from './loop.ts'
 import type { Random } from './random.ts'
 
+/** More than any run leaves. */
+const KEYS_MAX = 10 ** 6
+
 /** One transaction on its way to the disk. */
 interface InFlight {
   readonly writes: readonly Write[]
-  readonly life: Life
+}
+
+/** Is told what is written. */
+export interface TableWatch {
+  /** A transaction has left, and will be there in so many ms. */
+  began(writes: readonly Write[], ms: number): void
+  /** It is on the disk, and its process is not told yet. */
+  done(writes: readonly Write[]): void
 }
 
 /**
@@ -26,8 +37,6 @@ export class SimulatedDisk {
   failures = 0
   freeBytes = 10 ** 12
   commits = 0
-  /** Called when a transaction has left. */
-  began: () => void = () => {}
 
   constructor(loop: Loop, random: Random) {
     this.#loop = loop
@@ -35,12 +44,12 @@ export class SimulatedDisk {
   }
 
   /** The table of one process. */
-  open(life: Life): Table {
+  open(life: Life, watch: TableWatch): Table {
     return {
       get: key => this.#rows.get(key),
       keys: (from, to, countMax) => this.#rows.keys(from, to, countMax),
       entries: (from, to, countMax) => this.#rows.entries(from, to, countMax),
-      write: (writes, done) => this.#write(writes, life, done),
+      write: (writes, done) => this.#write(writes, { life, watch, done }),
       close: async () => {},
     }
   }
@@ -65,21 +74,32 @@ export class SimulatedDisk {
     }
   }
 
-  #write(writes: readonly Write[], life: Life, done: (failure?: Error) => void): void {
+  #write(writes: readonly Write[], { life, watch, done }: Writing): void {
+    if (!life.isAlive) return
     if (this.#inFlight !== undefined) throw new Error('a second commit while one is in flight')
-    const inFlight: InFlight = { writes, life }
+    const inFlight: InFlight = { writes }
     this.#inFlight = inFlight
     const isFailing = this.failures > 0
     if (isFailing) this.failures -= 1
-    this.began()
-    life.after(this.#random.int(0, this.slowMs), () => {
+    const ms = this.#random.int(0, this.slowMs)
+    watch.began(writes, ms)
+    life.after(ms, () => {
       if (this.#inFlight !== inFlight) return
       this.#inFlight = undefined
       this.commits += 1
       this.#loop.trace(`commit ${writes.length}`)
       if (!isFailing || this.#random.chance(0.5)) this.#apply(writes)
+      if (!isFailing) watch.done(writes)
+      if (!life.isAlive) return
       done(isFailing ? new Error('EIO, simulated') : undefined)
     })
+  }
+
+  /** Queues of which rows are there, and no definition. */
+  get orphans(): readonly number[] {
+    const defined = new Set([...this.#rows.keys(DEFINITIONS.from, DEFINITIONS.to, KEYS_MAX)].map(queueOf))
+    const found = new Set([...this.#rows.keys(QUEUE_CONTENTS.from, QUEUE_CONTENTS.to, KEYS_MAX)].map(queueOf))
+    return [...found].filter(queue => !defined.has(queue))
   }
 
   #apply(writes: readonly Write[]): void {
@@ -90,6 +110,13 @@ export class SimulatedDisk {
       else this.#keys.set(name, key)
     }
   }
+}
+
+/** Whose write it is. */
+interface Writing {
+  readonly life: Life
+  readonly watch: TableWatch
+  readonly done: (failure?: Error) => void
 }
 
 function isSame(a: Uint8Array | undefined, b: Uint8Array): boolean {

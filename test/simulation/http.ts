@@ -7,7 +7,8 @@ import { type HttpHandler, httpHandler } from '../../src/listeners/http/handler.
 import type { Life, Loop } from './loop.ts'
 import type { Network } from './network.ts'
 
-interface Asked {
+/** A request as it goes over a connection. */
+export interface Asked {
   readonly method: string
   readonly url: string
   readonly body: string

@@ -3,6 +3,7 @@ import { Life } from './loop.ts'
 import { type Fault, WORK } from './plan.ts'
 import type { Random } from './random.ts'
 import type { Cast } from './run.ts'
+import { comeAndGo } from './spare.ts'
 import type { Body, World } from './world.ts'
 
 /** How far the wall clock jumps. */
@@ -10,7 +11,7 @@ const JUMPS_MS = [-3_600_000, -60_000, 600_000, 7_200_000]
 /** Where message ids are remembered for an hour. */
 const HOPS_MS = [-600_000, -60_000, 60_000, 600_000]
 
-/** Makes things go wrong, at times and in ways that the seed says. */
+/** Makes things go wrong, at times, at points and in ways that the seed says. */
 export class Nemesis {
   readonly #world: World
   readonly #cast: Cast
@@ -18,6 +19,7 @@ export class Nemesis {
   readonly #life: Life
   #operator: Client | undefined
   #wallMaxMs = 0
+  #spares = 0
 
   constructor(world: World, cast: Cast, random: Random) {
     this.#world = world
@@ -28,7 +30,11 @@ export class Nemesis {
 
   /** Plans all faults. */
   begin(): void {
-    const { plan, loop } = this.#world
+    const { plan, loop, points, server } = this.#world
+    points.crash = ({ death, downMs }) => {
+      server.kill(death)
+      loop.after(downMs, () => server.start())
+    }
     for (const [fault, count] of Object.entries(plan.faults) as [Fault, number][])
       for (let k = 0; k < count; k += 1)
         loop.after(this.#random.int(200, plan.troubleMs), () => {
@@ -41,7 +47,8 @@ export class Nemesis {
 
   /** From now on nothing goes wrong, and what did is put right. */
   calm(): void {
-    const { disk, network, server, plan, loop } = this.#world
+    const { disk, network, server, plan, loop, points } = this.#world
+    points.isOver = true
     disk.slowMs = plan.commitMs
     disk.failures = 0
     disk.freeBytes = 10 ** 12
@@ -111,8 +118,8 @@ export class Nemesis {
         // It shows at the next start; mostly that is soon.
         if (random.chance(0.8)) this.#killed(random.int(0, 500))
         break
-      case 'killAtRelease':
-        this.#killAtRelease()
+      case 'spare':
+        this.#world.act(this.#life, this.#comeAndGo())
         break
       case 'partition':
         network.isPartitioned = true
@@ -134,18 +141,10 @@ export class Nemesis {
       loop.after(downMs + this.#random.int(0, 6), () => this.#world.isCalm || this.#killed(10))
   }
 
-  /** The next time that a release is on its way to the disk, and what stands behind it perhaps on its way to a consumer. */
-  #killAtRelease(): void {
-    const { server, loop, disk } = this.#world
-    const random = this.#random
-    disk.began = () => {
-      if (!server.isReleasing) return
-      disk.began = () => {}
-      const { starts } = server
-      loop.after(random.int(0, disk.slowMs), () => {
-        if (server.starts === starts && !this.#world.isCalm) this.#killed(random.int(0, 500))
-      })
-    }
+  async #comeAndGo(): Promise<void> {
+    if (this.#operator === undefined) return
+    this.#spares += 1
+    await comeAndGo(this.#operator, `spare${this.#spares}`, { life: this.#life, random: this.#random.fork() })
   }
 
   async #stopped(): Promise<void> {
@@ -165,9 +164,10 @@ export class Nemesis {
         await this.#life.sleep(this.#random.int(200, 6_000))
         await queue.resume()
       } else if (fault === 'purge') {
-        world.record({ type: 'discard', process: 'operator', queue: WORK })
-        await queue.purge({ leased: this.#random.chance(0.5) })
-        world.record({ type: 'discard', process: 'operator', queue: WORK })
+        const discarded = () => world.record({ type: 'discard', process: 'operator', queue: WORK })
+        discarded()
+        // It may have waited for a connection; and without an answer it may have been done all the same.
+        await queue.purge({ leased: this.#random.chance(0.5) }).finally(discarded)
       } else if (fault === 'requeue') {
         world.hasRequeued = true
         await queue.dead.requeue()

@@ -1,4 +1,6 @@
 import type { SocketFactory } from '@sluice/client'
+import { type ConnectionWatch, connectionWatch } from './connection-watch.ts'
+import type { FaultPoints } from './fault-points.ts'
 import type { Life, Loop } from './loop.ts'
 import type { Random } from './random.ts'
 
@@ -101,16 +103,22 @@ class Connection {
   /** The server's WebSocket and the socket below it, as the listener sees them. */
   readonly socket: Events
   readonly wire: Events
+  readonly #watch: ConnectionWatch
   #clientEvents: Parameters<SocketFactory>[1]
   #isClientOpen = true
   #isServerOpen = true
 
-  constructor(network: Network, ends: { client: Life; server: Life }, clientEvents: Parameters<SocketFactory>[1]) {
-    const { loop, random, speed } = network
+  constructor(
+    network: Network,
+    ends: { client: Life; server: Life; watch: ConnectionWatch },
+    clientEvents: Parameters<SocketFactory>[1],
+  ) {
+    const { loop, random, speed, points } = network
     this.#network = network
     this.#random = random
     this.client = ends.client
     this.server = ends.server
+    this.#watch = ends.watch
     this.#clientEvents = clientEvents
     this.#up = new Way(loop, random, speed, item => this.#atServer(item))
     this.#down = new Way(loop, random, speed, item => this.#atClient(item))
@@ -120,7 +128,12 @@ class Connection {
     this.wire = Object.assign(new Events(), { setNoDelay: () => {} })
     this.socket = Object.assign(new Events(), {
       send: (bytes: Uint8Array, sent: () => void) => {
-        if (this.#isServerOpen && this.server.isAlive) down.send({ kind: 'message', bytes }, () => this.#sent(sent))
+        if (!this.#isServerOpen || !this.server.isAlive) return
+        const frames = this.#watch.sent(bytes)
+        if (!frames.every(name => points.pass(this.server, `send:${name}`))) return
+        down.send({ kind: 'message', bytes }, () => {
+          if (this.#isServerOpen && frames.every(name => points.pass(this.server, `sent:${name}`))) this.#sent(sent)
+        })
       },
       ping: () => {
         if (this.#isServerOpen && this.server.isAlive) down.send({ kind: 'ping' })
@@ -184,8 +197,11 @@ class Connection {
   #atServer(item: Item): void {
     if (!this.#isServerOpen || !this.server.isAlive) return
     this.wire.emit('data', Buffer.alloc(HEAD_BYTES))
-    if (item.kind === 'message') this.server.guard(() => this.socket.emit('message', Buffer.from(item.bytes), true))
-    else if (item.kind === 'ping') this.#down.send({ kind: 'pong' })
+    if (item.kind === 'message') {
+      const frames = this.#watch.received(item.bytes)
+      this.server.guard(() => this.socket.emit('message', Buffer.from(item.bytes), true))
+      for (const name of frames) this.#network.points.pass(this.server, `received:${name}`)
+    } else if (item.kind === 'ping') this.#down.send({ kind: 'pong' })
     else if (item.kind === 'close') {
       this.#down.send({ kind: 'close', code: item.code, reason: item.reason })
       this.serverGone()
@@ -272,6 +288,7 @@ export class Network {
   readonly loop: Loop
   readonly random: Random
   readonly speed: number
+  readonly points: FaultPoints
   readonly #events: NetworkEvents
   readonly #connections = new Set<Connection>()
   readonly #over = new WeakSet<Connection>()
@@ -280,9 +297,10 @@ export class Network {
   isPartitioned = false
 
   /** @param speed what messages are larger than usual, connections are faster */
-  constructor(loop: Loop, random: Random, speed: number, events: NetworkEvents) {
-    this.loop = loop
-    this.random = random
+  constructor(parts: { loop: Loop; random: Random; points: FaultPoints }, speed: number, events: NetworkEvents) {
+    this.loop = parts.loop
+    this.random = parts.random
+    this.points = parts.points
     this.speed = speed
     this.#events = events
   }
@@ -293,7 +311,8 @@ export class Network {
       await client.sleep(this.random.int(0, 20))
       const { server } = this
       if (server === undefined || this.isPartitioned) throw new Error('connection refused')
-      const connection = new Connection(this, { client, server: server.life }, events)
+      const watch = connectionWatch(this.points, door)
+      const connection = new Connection(this, { client, server: server.life, watch }, events)
       this.#connections.add(connection)
       if (door === 'http') server.acceptHttp(connection.socket)
       else server.accept(connection.socket, connection.wire)

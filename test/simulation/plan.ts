@@ -24,6 +24,8 @@ export interface Plan {
   /** How long things go wrong, in ms. */
   readonly troubleMs: number
   readonly faults: Readonly<Record<Fault, number>>
+  /** Whether the server crashes at named points (points.ts), and how often: 0 never, up to 3. */
+  readonly points: number
   readonly hasDeadlines: boolean
   /** Consumers that take one lane only, beside the others. */
   readonly filtered: number
@@ -53,7 +55,7 @@ export type Fault =
   | 'requeue'
   | 'cancel'
   | 'clockJump'
-  | 'killAtRelease'
+  | 'spare'
 
 export type Manner = 'ack' | 'durable' | 'publish' | 'nack' | 'release' | 'reject' | 'extend' | 'hang' | 'upTo'
 
@@ -127,8 +129,10 @@ export function planOf(random: Random, scale = 1): Plan {
       requeue: some(0.3, 1, 3),
       cancel: some(0.1, 1, 2),
       clockJump: some(0.15, 1, 2),
-      killAtRelease: some(0.3, 1, 3),
+      // Only where a point needs it.
+      spare: 0,
     },
+    points: some(0.3, 1, 3),
     manners: {
       ack: 40,
       durable: random.int(5, 40),
@@ -143,6 +147,14 @@ export function planOf(random: Random, scale = 1): Plan {
   }
   const announces = random.chance(0.3)
   return { ...plan, announces, queues: announces ? announcing(plan.queues) : plan.queues }
+}
+
+/** With these options of the queue `work`. */
+export function withOptions(plan: Plan, options: QueueOptionsInput): Plan {
+  const queues = plan.queues.map(queue =>
+    queue.name === WORK ? { ...queue, options: { ...queue.options, ...options } } : queue,
+  )
+  return { ...plan, queues }
 }
 
 function announcing(queues: Plan['queues']): Plan['queues'] {

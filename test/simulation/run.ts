@@ -22,6 +22,8 @@ export interface RunResult {
   readonly operations: number
   readonly events: number
   readonly starts: number
+  /** Points at which the server crashed, in that order. */
+  readonly crashes: readonly string[]
   readonly virtualMs: number
   readonly report: HistoryReport
   /** All that is wrong; none: the run passes. */
@@ -204,6 +206,7 @@ export async function simulate(seed: number, options?: RunOptions): Promise<RunR
     operations: world.operations,
     events: loop.events,
     starts: server.starts,
+    crashes: world.points.carriedOut,
     virtualMs: loop.now - START,
     report,
     problems,
@@ -237,7 +240,7 @@ function noteRecords({ server, plan, endedEarly, dropped, invariants }: World): 
 
 /** Everything is done and on disk, so a crash changes nothing. */
 async function afterwards(world: World, problems: string[]): Promise<void> {
-  const { loop, server } = world
+  const { loop, server, disk } = world
   await loop.run(() => false, NOTICE_MS)
   noteRecords(world)
   server.kill()
@@ -246,6 +249,7 @@ async function afterwards(world: World, problems: string[]): Promise<void> {
   const left = whatIsLeft(world)
   if (left.length > 0) problems.push(`R1: what was done is there again after a crash: ${left.join('; ')}`)
   await loop.run(() => false, AFTER_MS)
+  if (disk.orphans.length > 0) problems.push(`rows are left of deleted queues: ${disk.orphans.join(', ')}`)
 }
 
 function barriersOf({ checker }: World): { queue: string; name: string; publishedAt: number }[] {

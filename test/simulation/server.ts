@@ -8,10 +8,12 @@ import { TableJournal } from '../../src/journal/table/table-journal.ts'
 import { connect } from '../../src/listeners/native/listener.ts'
 import type { HistoryRecorder } from '../support/history/history.ts'
 import type { SimulatedDisk } from './disk.ts'
+import type { FaultPoints } from './fault-points.ts'
 import { HttpDoor } from './http.ts'
 import { Life, type Loop } from './loop.ts'
 import type { Accepting, Network, ServerDeath } from './network.ts'
 import type { Random } from './random.ts'
+import { WatchedJournal } from './watched-journal.ts'
 
 const COMMIT_DEADLINE_MS = 10_000
 const FREE_MIN_BYTES = 10 ** 9
@@ -38,6 +40,7 @@ export class SimulatedServer {
   readonly #loop: Loop
   readonly #random: Random
   readonly #disk: SimulatedDisk
+  readonly #points: FaultPoints
   readonly #network: Network
   readonly #recorder: HistoryRecorder
   readonly #settings: ServerSettings
@@ -57,6 +60,7 @@ export class SimulatedServer {
     loop: Loop
     random: Random
     disk: SimulatedDisk
+    points: FaultPoints
     network: Network
     recorder: HistoryRecorder
     settings: ServerSettings
@@ -66,6 +70,7 @@ export class SimulatedServer {
     this.#loop = parts.loop
     this.#random = parts.random
     this.#disk = parts.disk
+    this.#points = parts.points
     this.#network = parts.network
     this.#recorder = parts.recorder
     this.#settings = parts.settings
@@ -78,15 +83,6 @@ export class SimulatedServer {
 
   get engine(): Engine | undefined {
     return this.isUp ? this.#process?.engine : undefined
-  }
-
-  /** A barrier is released, and that is not on disk yet. */
-  get isReleasing(): boolean {
-    const { broker } = this.engine ?? {}
-    if (broker === undefined) return false
-    for (const queue of broker.queues())
-      for (const { turn } of queue.barriers.records()) if (turn > broker.committed) return true
-    return false
   }
 
   views(): readonly QueueView[] {
@@ -109,13 +105,18 @@ export class SimulatedServer {
       async () => ({ freeBytes: this.#disk.freeBytes, totalBytes: 10 ** 12 }),
       FREE_MIN_BYTES,
     )
-    const journal = new TableJournal({
-      table: this.#disk.open(life),
-      memoryMax: this.#settings.memoryMax,
-      commitDeadlineMs: COMMIT_DEADLINE_MS,
-      later: life.soon,
-      after: life.after,
-    })
+    const journal = new WatchedJournal(
+      life,
+      this.#points,
+      watch =>
+        new TableJournal({
+          table: this.#disk.open(life, watch),
+          memoryMax: this.#settings.memoryMax,
+          commitDeadlineMs: COMMIT_DEADLINE_MS,
+          later: life.soon,
+          after: life.after,
+        }),
+    )
     const engine = new Engine({
       journal,
       clock,
@@ -123,7 +124,8 @@ export class SimulatedServer {
       frameMessagesMax: FRAME_MESSAGES_MAX,
       autoCreate: false,
       pressure,
-      onFatal: reason => this.#failed(reason),
+      onFatal: reason => this.#failed(life, reason),
+      soon: task => queueMicrotask(() => life.guard(task)),
       later: life.soon,
     })
     const http = new HttpDoor(engine, life, this.#loop)
@@ -138,7 +140,7 @@ export class SimulatedServer {
     this.#process = process
     this.#open(process).catch((error: unknown) => {
       if (!life.isAlive) return
-      if (error instanceof JournalFailure) this.#failed(error)
+      if (error instanceof JournalFailure) this.#failed(life, error)
       else this.#loop.bug(error)
     })
   }
@@ -183,6 +185,7 @@ export class SimulatedServer {
   async stop(): Promise<void> {
     const process = this.#process
     if (process === undefined || !this.isUp) return
+    if (!this.#points.pass(process.life, 'stop')) return
     this.#isStopping = true
     this.#network.server = undefined
     process.pressure.stop()
@@ -193,7 +196,7 @@ export class SimulatedServer {
       await process.engine.close()
     } catch (error) {
       if (!(error instanceof JournalFailure)) throw error
-      this.#failed(error)
+      this.#failed(process.life, error)
     }
     if (!process.life.isAlive) return
     this.#loop.trace('stopped')
@@ -219,7 +222,8 @@ export class SimulatedServer {
   }
 
   /** What ends a process: it can say nothing more, and a supervisor starts the next one. */
-  #failed(reason: JournalFailure): void {
+  #failed(life: Life, reason: JournalFailure): void {
+    if (!life.isAlive) return
     this.failures.push(reason.code)
     this.#loop.trace(`failed ${reason.code}`)
     const isExpected = reason.code === 'damaged' ? this.isDamaged : reason.code.startsWith('commit-')

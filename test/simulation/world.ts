@@ -2,11 +2,13 @@ import { type Client, connect, type Subscription } from '@sluice/client'
 import { decodeFrames } from '@sluice/protocol'
 import { type Happening, HistoryChecker, type HistoryEvent, HistoryRecorder } from '../support/history/history.ts'
 import { SimulatedDisk } from './disk.ts'
+import { FaultPoints } from './fault-points.ts'
 import { Invariants } from './invariants.ts'
 import { filterOf, laneOf } from './lanes.ts'
 import { type Life, Loop, START } from './loop.ts'
 import { Network } from './network.ts'
 import { NEXT, ONCE, type Plan, planOf, TOLD, WORK } from './plan.ts'
+import { crashesOf, withPoints } from './points.ts'
 import { Random } from './random.ts'
 import { SimulatedServer } from './server.ts'
 
@@ -65,6 +67,7 @@ export interface RunOptions {
 export class World {
   readonly seed: number
   readonly plan: Plan
+  readonly points: FaultPoints
   readonly loop: Loop = new Loop()
   readonly random: Random
   readonly network: Network
@@ -93,8 +96,11 @@ export class World {
   constructor(seed: number, { listen = () => {}, scale = 1 }: RunOptions = {}) {
     this.seed = seed
     this.random = new Random(seed)
-    this.plan = planOf(this.random.fork(), scale)
-    const { plan, loop } = this
+    const drawn = planOf(this.random.fork(), scale)
+    const crashes = crashesOf(seed, drawn)
+    this.plan = withPoints(drawn, crashes)
+    this.points = new FaultPoints(this.loop, crashes)
+    const { plan, loop, points } = this
     this.checker = new HistoryChecker({
       routes: routesOf(plan),
       inFlightMs: plan.work.isAcksAny ? 60_000 : 100,
@@ -118,7 +124,7 @@ export class World {
       },
       () => loop.now - START,
     )
-    this.network = new Network(loop, this.random.fork(), plan.bodyBytes > 1_000 ? 50 : 1, {
+    this.network = new Network({ loop, random: this.random.fork(), points }, plan.bodyBytes > 1_000 ? 50 : 1, {
       ended: client => this.#disconnected(client),
       tapped: (client, bytes) => this.#tapped(client, bytes),
     })
@@ -128,6 +134,7 @@ export class World {
       loop,
       random: this.random.fork(),
       disk: this.disk,
+      points,
       network: this.network,
       recorder: this.recorder,
       settings: { memoryMax: plan.memoryMax, heartbeatMs: HEARTBEAT_MS, queues: plan.queues },

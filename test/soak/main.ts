@@ -1,41 +1,47 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { parseArgs } from 'node:util'
+import { readCommandLine } from '../support/command-line.ts'
 import { PLANTS } from './scan.ts'
 import { soak } from './soak.ts'
 
-const USAGE = `npm run soak -- [--minutes 30] [--seed N] [--segment 180] [--live 512] [--rate 40] [--folder DIR] [--plant ${PLANTS.join('|')}]
-
-  --segment  seconds from one reopening to the next, at most; every second one is a kill -9
-  --live     MiB of messages that are there at most
-  --rate     MiB published a second, at most
-  --plant    damages the data before the last scan: the soak must fail`
+const values = readCommandLine({
+  script: 'soak',
+  about: `Publishes, consumes and reopens for a long time, and looks at everything that is on disk. Ends with 1 when
+something was not sound; the data are kept then.`,
+  options: {
+    minutes: { kind: 'number', isFraction: true, default: 30, text: 'how long' },
+    segment: {
+      kind: 'number',
+      isFraction: true,
+      default: 180,
+      text: 'seconds from one reopening to the next, at most; every second one is a kill -9',
+    },
+    live: { kind: 'number', min: 1, default: 512, text: 'MiB of messages that are there at most' },
+    rate: { kind: 'number', min: 1, default: 40, text: 'MiB published a second, at most' },
+    seed: { kind: 'number', text: '(default: by the clock)' },
+    folder: { kind: 'text', value: 'DIR', text: 'where the data are, and stay (default: a new one)' },
+    plant: {
+      kind: 'text',
+      value: PLANTS.join('|'),
+      among: PLANTS,
+      text: 'damages the data before the last scan: the soak must fail',
+    },
+  },
+  examples: ['--minutes 35 --segment 150 --rate 25'],
+})
 
 async function run(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      minutes: { type: 'string', default: '30' },
-      seed: { type: 'string', default: String(Date.now() % 1_000_000) },
-      segment: { type: 'string', default: '180' },
-      live: { type: 'string', default: '512' },
-      rate: { type: 'string', default: '40' },
-      folder: { type: 'string' },
-      plant: { type: 'string' },
-      help: { type: 'boolean', default: false },
-    },
-  })
-  if (values.help) return console.log(USAGE)
   const folder = values.folder ?? mkdtempSync(path.join(tmpdir(), 'sluice-soak-'))
-  const seed = Number(values.seed)
+  const seed = values.seed ?? Date.now() % 1_000_000
   console.log(`seed ${seed}, folder ${folder}`)
   const result = await soak({
     folder,
     seed,
-    minutes: Number(values.minutes),
-    segmentSeconds: Number(values.segment),
-    liveMax: Number(values.live) * 2 ** 20,
-    bytesPerSecond: Number(values.rate) * 2 ** 20,
+    minutes: values.minutes,
+    segmentSeconds: values.segment,
+    liveMax: values.live * 2 ** 20,
+    bytesPerSecond: values.rate * 2 ** 20,
     plant: PLANTS.find(one => one === values.plant),
     say: line => console.log(`${new Date().toISOString()} ${line}`),
   })

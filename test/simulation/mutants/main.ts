@@ -2,16 +2,10 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { parseArgs } from 'node:util'
+import { readCommandLine } from '../../support/command-line.ts'
 import { copySources, plant } from './copy.ts'
 import { MUTANTS, type Mutant } from './mutants.ts'
 
-/*
- * npm run simulate:mutants                 every planted bug, which must be found within 2,000 seeds
- * npm run simulate:mutants -- --only gate  those whose name has this in it
- * npm run simulate:mutants -- --jobs 2     so many at once; default 1
- * npm run simulate:mutants -- --from 1001 --count 1000   a part of the hunt
- */
 const SEEDS_MAX = 2_000
 /** A bug may make the server go round for ever. */
 const HANGS_MS = 1_200_000
@@ -21,19 +15,23 @@ interface Found {
   readonly problem?: string
 }
 
-const { values } = parseArgs({
+const values = readCommandLine({
+  script: 'simulate:mutants',
+  about: `Plants one bug after the other in a copy of the sources, and hunts each with the simulation's seeds. Ends with 1
+when one was not found.`,
   options: {
-    only: { type: 'string', default: '' },
-    jobs: { type: 'string', default: '1' },
-    from: { type: 'string', default: '1' },
-    count: { type: 'string', default: `${SEEDS_MAX}` },
+    only: { kind: 'text', value: 'TEXT', default: '', text: 'bugs whose name has this in it; nothing: all' },
+    jobs: { kind: 'number', min: 1, default: 1, text: 'how many are hunted at once' },
+    from: { kind: 'number', default: 1, text: 'the first seed' },
+    count: { kind: 'number', min: 1, default: SEEDS_MAX, text: 'the most seeds for each' },
   },
+  examples: ['--only gate', '--from 1001 --count 1000 --jobs 2'],
 })
 const wanted = MUTANTS.filter(({ name }) => name.includes(values.only))
 const queue = [...wanted]
 const results = new Map<Mutant, Found>()
 console.log('| bug | found at seed | by |\n| --- | --- | --- |')
-await Promise.all(Array.from({ length: Number(values.jobs) }, work))
+await Promise.all(Array.from({ length: values.jobs }, work))
 const missed = wanted.filter(mutant => results.get(mutant)?.problem === undefined)
 console.log(
   `\n${wanted.length - missed.length} of ${wanted.length} found within ${values.count} seeds from ${values.from}`,
@@ -63,8 +61,8 @@ function hunt(folder: string): Promise<Found> {
     '--import',
     'tsx',
     'test/simulation/mutants/hunt.ts',
-    values.from,
-    values.count,
+    `${values.from}`,
+    `${values.count}`,
   ]
   const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'], timeout: HANGS_MS })
   const text = { out: '', err: '' }

@@ -57,6 +57,12 @@ export const MUTANTS: readonly Mutant[] = [
     instead: 'if (row.flags & HAS_RETURNED_ROW) this.#remove(',
   },
   {
+    name: 'a deleted queue has no mark while rows of it are left',
+    file: 'src/journal/table/ledger.ts',
+    text: 'this.#draft({ key: deletedKey(id), note: {} })',
+    instead: 'void deletedKey(id)',
+  },
+  {
     name: 'a checksum is not looked at',
     file: 'src/journal/table/row-codec.ts',
     text: 'if (row.length < HEAD_BYTES || checksum(key, row) !== row.readUInt32LE(1)) {',

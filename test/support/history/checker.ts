@@ -282,6 +282,7 @@ export class HistoryChecker {
       highestSeq: Number.NEGATIVE_INFINITY,
       barriers: [],
       toldAt: new Map(),
+      highestAtEnd: new Map(),
     }
     queue.sessions.set(subscriber, session)
     queue.allSessions.push(session)
@@ -336,6 +337,10 @@ export class HistoryChecker {
       message.mayComeAgain = true
     }
     session.held.clear()
+    for (const name of this.#routesTo.get(session.queue) ?? []) {
+      const origin = this.queues.get(name)
+      if (origin !== undefined) session.highestAtEnd.set(name, origin.highestSeq)
+    }
   }
 
   // ── deliveries ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -343,7 +348,8 @@ export class HistoryChecker {
   #delivered(queue: QueueState, id: string, event: HistoryEvent): void {
     const { t } = event
     this.counts.deliveries += 1
-    const message = this.#livedAgain(queue, event, this.#found(queue, id, event.seq))
+    const { subscriber = event.process ?? '', seq } = event
+    const message = this.#livedAgain(queue, event, this.#found(queue, id, { seq, by: queue.sessions.get(subscriber) }))
     if (message === undefined || publishesOf(message) <= 0) {
       this.counts.unexpected += 1
       const why = message === undefined ? 'it was never published here' : 'its publish surely failed'
@@ -409,8 +415,16 @@ export class HistoryChecker {
     this.overtakings.push({ queue, message, from: message.batch, overtaker: furthest, to: furthest.batch, t })
   }
 
-  /** The message, also one that came over a route. */
-  #found(queue: QueueState, id: string, seq?: number): Message | undefined {
+  /**
+   * The message, also one that came over a route.
+   *
+   * @param read.by whose session read it
+   */
+  #found(
+    queue: QueueState,
+    id: string,
+    { seq, by }: { readonly seq?: number | undefined; readonly by?: Session | undefined } = {},
+  ): Message | undefined {
     const known = queue.messages.get(id)
     // With its old number it has not come back: it is read late.
     if (known !== undefined && (known.movedAt === undefined || (seq !== undefined && seq === known.seq))) return known
@@ -424,7 +438,9 @@ export class HistoryChecker {
       const isOldPlace = known !== undefined && seq !== undefined && seq <= known.highestAtMove
       if (known !== undefined && (before.ackedAt !== undefined || (before.acking.size > 0 && isOldPlace))) continue
       before.movedAt = this.lastAt
-      before.highestAtMove = origin.highestSeq
+      // Read late, it was here when the session ended that it was sent in, and may have gone back before it was read.
+      const isLate = by !== undefined && !by.isOpen
+      before.highestAtMove = (isLate ? by.highestAtEnd.get(name) : undefined) ?? origin.highestSeq
       before.holder?.held.delete(before)
       before.holder = undefined
       origin.live.delete(before)

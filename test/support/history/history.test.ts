@@ -603,3 +603,34 @@ test('lost: an accepted message that a crash took, sent again and acked, was not
   expect(wrong(lines('20'), { routes })).toEqual([])
   expect(wrong(lines('100007'), { routes })).toContain('lost a')
 })
+
+test('unexpected: a dead letter that is requeued before it is read, by who reads what was sent before a crash', () => {
+  const routes = [
+    { from: 'q', to: 'd' },
+    { from: 'd', to: 'q' },
+  ]
+  const lines = (seq: number) => [
+    'subscribe subscriber=x',
+    'subscribe subscriber=z queue=d',
+    ...published('a', 'seq=1'),
+    ...published('b', 'seq=2'),
+    // It was sent before; after it the message is requeued as 3, behind it somebody is told 4, and then it is read.
+    'server-kill',
+    ...published('c', 'seq=4'),
+    'deliver a queue=d subscriber=z seq=1 batch_number=0 redelivered=false',
+    'ack-invoke a queue=d subscriber=z',
+    'server-kill',
+    'subscribe subscriber=x',
+    `deliver a subscriber=x seq=${seq} batch_number=0 attempt=1 redelivered=true`,
+    'ack-invoke a subscriber=x',
+    'ack-ok a subscriber=x',
+    'deliver b subscriber=x seq=2 batch_number=0 redelivered=true',
+    'ack-invoke b subscriber=x',
+    'deliver c subscriber=x seq=4 batch_number=0 redelivered=true',
+    'ack-invoke c subscriber=x',
+  ]
+  const options = { routes, sessionsAreTold: true }
+  expect(wrong(lines(3), options)).toEqual([])
+  // Where others stood before the crash it cannot be back.
+  expect(wrong(lines(2), options)).toContain('unexpected a')
+})

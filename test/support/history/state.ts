@@ -15,6 +15,8 @@ export interface Session {
   readonly barriers: Barrier[]
   /** When it got those that were not replayed. */
   readonly toldAt: Map<Barrier, number>
+  /** By queue from which a route leads here: the highest place that had been told when it ended. */
+  readonly highestAtEnd: Map<string, number>
 }
 
 /** Where something is in its queue, as far as anybody was told. */
@@ -66,7 +68,7 @@ export interface Message extends Published {
   /** A `discard` of all: it may or may not be there. */
   isPerhapsGone: boolean
   movedAt: number | undefined
-  /** The highest place that anybody had seen in its queue when it was found elsewhere: back from there it stands behind that. */
+  /** The highest place that anybody had seen in its queue when it surely was elsewhere: back from there it stands behind that. */
   highestAtMove: number
 }
 
