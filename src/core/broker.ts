@@ -128,6 +128,8 @@ export class Broker implements QueueHost {
     // Its dead letters are settled by that: nothing they hold waits for them any more; those that are out are found only
     // as long as their subscriptions are there.
     for (const run of queue.runs()) this.#deadLetters.gone(run)
+    // An ack that comes before its consumer has heard of it finds nothing: what is gone does not end a second time.
+    for (const held of [...queue.heldRuns()]) queue.returns.takeBack(held)
     const why = refuse('queue-deleted', `queue "${queue.name}" was deleted`)
     for (const subscription of [...queue.consumers.all]) {
       subscription.isClosed = true
