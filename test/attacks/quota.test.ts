@@ -106,7 +106,7 @@ describe('a token with stored_bytes_max', () => {
     await expect(q.publish('')).rejects.toMatchObject(code)
     await expect(r.publish('', { confirm: 'accepted' })).rejects.toMatchObject(code)
     const taking = q.consume({ prefetch: 1, barriers: false })[Symbol.asyncIterator]()
-    const taken = (await taking.next()).value
+    const taken = (await taking.next()).value!
     await expect(taken.ack({ publish: [{ queue: r, body: BODY.repeat(2) }] })).rejects.toMatchObject(code)
     await taken.ack({ durable: true })
     expect(await stored(server)).toBe(5 * KIB)
