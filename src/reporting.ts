@@ -20,6 +20,8 @@ interface Parts {
   readonly queuesMax: number
   /** Requests of webhooks, by their queue. */
   readonly webhooks: () => Snapshot['webhooks']
+  /** Of all quotas of tokens the one that is used most, as a share. */
+  readonly fullestQuota: () => number
   /** Limits in force beside the engine's, by the names of their settings. */
   readonly limits: Readonly<Record<string, number>>
 }
@@ -38,7 +40,7 @@ export class Reporting {
 
   /** @param streams event streams open */
   async metrics(streams: number): Promise<string> {
-    const { engine, journal, commits, version, queuesMax, webhooks } = this.#parts
+    const { engine, journal, commits, version, queuesMax, webhooks, fullestQuota } = this.#parts
     const { rss, heapUsed, external } = process.memoryUsage()
     const { user, system } = process.cpuUsage()
     return metricsText({
@@ -47,6 +49,7 @@ export class Reporting {
       startedAt: this.#startedAt,
       streams,
       webhooks: webhooks(),
+      fullestQuota: fullestQuota(),
       isPublishingStopped: engine.pressure.on,
       bodiesBytes: journal.memoryBytes,
       commits: {

@@ -124,6 +124,8 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
     const webhooks = webhooksOf(config, { engine, clock, log, version })
     const sendBuffers = new SendBuffers(sendBuffersMaxOf(config))
     const rates = ratesOf(config)
+    const storedBytesOf = (token: string) => engine.broker.stored.of(token)
+    const tokens = new TokenDesk({ access, log, isOpen: !isAsking, storedBytesOf })
     reporting = new Reporting({
       engine,
       journal,
@@ -133,10 +135,11 @@ export async function startServer(config: ServerConfig, parts: Parts = {}): Prom
       queuesMax: config.metricsQueuesMax,
       limits: limitsOf(config),
       webhooks: () => webhooks.counts,
+      fullestQuota: () => tokens.fullestQuota,
     })
     const http = createHttpServer(engine, {
       version,
-      tokens: new TokenDesk({ access, log, isOpen: !isAsking }),
+      tokens,
       backups: new Backups({
         data: config.memory ? undefined : config.data,
         journal,

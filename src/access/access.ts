@@ -1,5 +1,5 @@
 import { type Attempts, attempts } from './attempts.ts'
-import { AccessRefused, checkGrants, checkName, type Grant, RIGHTS } from './grants.ts'
+import { AccessRefused, checkGrants, checkName, checkStoredBytesMax, type Grant, RIGHTS } from './grants.ts'
 import { Holder } from './holder.ts'
 import { hashOf, newSecret, Secrets } from './secrets.ts'
 import { type StoredToken, TokenFile, writeWhole } from './token-file.ts'
@@ -29,6 +29,8 @@ export interface TokenView {
   readonly createdAt: number
   /** From then on it lets nobody in. The entry stays in the list until it is revoked. */
   readonly expiresAt?: number
+  /** What it may have stored at a time, over all queues, in bytes; absent: as much as the queues take. */
+  readonly storedBytesMax?: number
   /** False: only a client certificate with this name lets in. */
   readonly hasSecret: boolean
 }
@@ -40,6 +42,8 @@ export interface NewToken {
   readonly grants: readonly Grant[]
   /** From now, more than 0. Default: never. */
   readonly expiresInMs?: number
+  /** Bytes, 1 to 1024 TiB. Default: none. What was stored by an entry of this name before counts. */
+  readonly storedBytesMax?: number
   /** Default true. */
   readonly hasSecret?: boolean
 }
@@ -160,7 +164,7 @@ export class Access {
    *   the disk, and then nothing has changed
    */
   create(
-    { name, grants, expiresInMs, hasSecret = true }: NewToken,
+    { name, grants, expiresInMs, storedBytesMax, hasSecret = true }: NewToken,
     secret: string | undefined = hasSecret ? newSecret() : undefined,
   ): {
     readonly token: TokenView
@@ -184,6 +188,7 @@ export class Access {
       grants: checked,
       createdAt,
       ...(expiresAt === undefined ? {} : { expiresAt }),
+      ...(storedBytesMax === undefined ? {} : { storedBytesMax: checkStoredBytesMax(storedBytesMax) }),
       ...(secret === undefined ? {} : { hash: hashOf(secret) }),
     }
     this.#file?.write([...this.#stored(), stored])

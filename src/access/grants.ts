@@ -24,6 +24,8 @@ export interface Grant {
 
 const GRANTS_MAX = 100
 const NAME_BYTES_MAX = 255
+/** 1024 TiB, as of every size. */
+const STORED_BYTES_MAX = 2 ** 50
 
 /** A "no" of the access itself. */
 export class AccessRefused extends Error {
@@ -41,6 +43,13 @@ export class AccessRefused extends Error {
 /** @throws AccessRefused `invalid-token` */
 export function checkName(name: unknown): string {
   return checkText(name, 'the name of a token')
+}
+
+/** What a token may have stored, in bytes: 1 to 1024 TiB. @throws AccessRefused `invalid-token` */
+export function checkStoredBytesMax(bytes: unknown): number {
+  if (Number.isSafeInteger(bytes) && (bytes as number) >= 1 && (bytes as number) <= STORED_BYTES_MAX)
+    return bytes as number
+  throw invalid('the stored_bytes_max of a token is a whole number of bytes, from 1 to 1024 TiB')
 }
 
 /** Checks what comes from outside, and copies what of it is meant. @throws AccessRefused `invalid-token` */

@@ -28,6 +28,11 @@ export class Holder {
     return this.token.name
   }
 
+  /** What of its may be stored at a time, in bytes. */
+  get storedBytesMax(): number | undefined {
+    return this.token.storedBytesMax
+  }
+
   /** @returns undefined: no */
   may(queue: string, right: Right): Permission | undefined {
     let rights = this.#remembered.get(queue)

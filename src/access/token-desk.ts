@@ -8,6 +8,12 @@ interface Asker {
   readonly address: string
 }
 
+/** A token as it may be shown, and what of its is stored. */
+export interface ShownToken extends TokenView {
+  /** Bytes that count for a quota: of what was published while it had one. */
+  readonly storedBytes: number
+}
+
 export interface TokenRefusal {
   readonly code: 'not-allowed' | 'invalid-token' | 'token-exists' | 'too-many-tokens' | 'no-such-token'
   readonly detail: string
@@ -22,16 +28,35 @@ export class TokenDesk {
   readonly #access: Access
   readonly #log: AccessLog
   readonly #isOpen: boolean
+  readonly #storedBytesOf: (name: string) => number
 
-  /** @param terms `isOpen`: the server asks nobody who he is */
-  constructor(terms: { access: Access; log: AccessLog; isOpen: boolean }) {
+  /** @param terms `isOpen`: the server asks nobody who he is; `storedBytesOf`: what of a token is stored, by its name */
+  constructor(terms: {
+    access: Access
+    log: AccessLog
+    isOpen: boolean
+    storedBytesOf: (name: string) => number
+  }) {
     this.#access = terms.access
     this.#log = terms.log
     this.#isOpen = terms.isOpen
+    this.#storedBytesOf = terms.storedBytesOf
   }
 
-  list(by: Asker): readonly TokenView[] | TokenRefusal {
-    return this.#refusal(by, 'token-list') ?? this.#access.list()
+  list(by: Asker): readonly ShownToken[] | TokenRefusal {
+    return this.#refusal(by, 'token-list') ?? this.#access.list().map(token => this.#shown(token))
+  }
+
+  /** Of the token that is nearest to its `stored_bytes_max`, or above it: what is stored, by what may be. 0: none has a quota. */
+  get fullestQuota(): number {
+    let fullest = 0
+    for (const { name, storedBytesMax } of this.#access.list())
+      if (storedBytesMax !== undefined) fullest = Math.max(fullest, this.#storedBytesOf(name) / storedBytesMax)
+    return fullest
+  }
+
+  #shown(token: TokenView): ShownToken {
+    return { ...token, storedBytes: this.#storedBytesOf(token.name) }
   }
 
   /** What is given may be anything: it is checked here. @throws the error of the disk; then nothing has changed */
@@ -41,21 +66,23 @@ export class TokenDesk {
       readonly name: unknown
       readonly grants: unknown
       readonly expiresInMs?: number | undefined
+      readonly storedBytesMax?: number | undefined
       readonly hasSecret?: boolean | undefined
     },
-  ): { readonly token: TokenView; readonly secret?: string } | TokenRefusal {
+  ): { readonly token: ShownToken; readonly secret?: string } | TokenRefusal {
     const refusal = this.#refusal(by, 'token-create')
     if (refusal !== undefined) return refusal
     try {
-      const { expiresInMs, hasSecret = true } = token
+      const { expiresInMs, storedBytesMax, hasSecret = true } = token
       const made = this.#access.create({
         name: checkName(token.name),
         grants: checkGrants(token.grants),
         hasSecret,
         ...(expiresInMs === undefined ? {} : { expiresInMs }),
+        ...(storedBytesMax === undefined ? {} : { storedBytesMax }),
       })
       this.#log.info('token-created', { name: made.token.name, ...told(by) })
-      return made
+      return { ...made, token: this.#shown(made.token) }
     } catch (error) {
       if (!(error instanceof AccessRefused) || error.code === 'bad-tokens-file') throw error
       return { code: error.code, detail: error.message, facts: error.facts }

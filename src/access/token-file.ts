@@ -1,6 +1,6 @@
 import { closeSync, fchmodSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { AccessRefused, checkGrants, checkName, type Grant } from './grants.ts'
+import { AccessRefused, checkGrants, checkName, checkStoredBytesMax, type Grant } from './grants.ts'
 
 const VERSION = 1
 const MODE = 0o600
@@ -11,6 +11,8 @@ export interface StoredToken {
   readonly grants: readonly Grant[]
   readonly createdAt: number
   readonly expiresAt?: number
+  /** Bytes; absent: no quota. */
+  readonly storedBytesMax?: number
   /** Absent: it has no secret. */
   readonly hash?: Buffer
 }
@@ -81,7 +83,7 @@ function textOf(path: string): string | undefined {
 }
 
 function readToken(token: unknown): StoredToken {
-  const { name, sha256, created_at, expires_at, grants } = token as Record<string, unknown>
+  const { name, sha256, created_at, expires_at, stored_bytes_max, grants } = token as Record<string, unknown>
   if (sha256 !== undefined && !(typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256))) {
     throw new Error(`the entry "${String(name)}" has a sha256 that is none`)
   }
@@ -90,16 +92,18 @@ function readToken(token: unknown): StoredToken {
     grants: checkGrants(grants),
     createdAt: readTime(created_at),
     ...(expires_at === undefined ? {} : { expiresAt: readTime(expires_at) }),
+    ...(stored_bytes_max === undefined ? {} : { storedBytesMax: checkStoredBytesMax(stored_bytes_max) }),
     ...(sha256 === undefined ? {} : { hash: Buffer.from(sha256, 'hex') }),
   }
 }
 
-function showToken({ name, hash, createdAt, expiresAt, grants }: StoredToken): object {
+function showToken({ name, hash, createdAt, expiresAt, storedBytesMax, grants }: StoredToken): object {
   return {
     name,
     sha256: hash?.toString('hex'),
     created_at: new Date(createdAt).toISOString(),
     expires_at: expiresAt === undefined ? undefined : new Date(expiresAt).toISOString(),
+    stored_bytes_max: storedBytesMax,
     grants,
   }
 }

@@ -4,13 +4,12 @@ import { timeAfter } from './durations.ts'
 import { WORK_MAX } from './endings.ts'
 import type { BatchNumber, EnqueuedRun, Sequence, Timestamp, TurnNumber } from './facts.ts'
 import { PlannedBarriers } from './placing.ts'
-import type { Incoming, IncomingRun, Publish, PublishAnswer } from './publishing.ts'
+import type { Incoming, IncomingMessages, IncomingRun, Publish, PublishAnswer } from './publishing.ts'
 import type { Queue } from './queue.ts'
+import { ownedBy, type Quota } from './quota.ts'
 import { type Refusal, refuse } from './refusals.ts'
 import type { Run } from './run.ts'
 import type { Turn } from './turn.ts'
-
-type IncomingMessages = Extract<Incoming, { kind: 'messages' }>
 
 /** What became of one stretch. */
 interface Taken {
@@ -36,17 +35,42 @@ export class Arrivals {
   publish(turn: Turn, publish: Publish, batch?: Batch): PublishAnswer[] {
     // Else ids whose window is over would fill the memory until the clock is looked at.
     this.#queue.dedupe.forget(turn, publish.now, this.#queue.options, WORK_MAX)
-    const reason = publish.isAtomic === true ? this.refusalIn(publish.incoming, publish.now) : undefined
-    return publish.incoming.map((incoming): PublishAnswer => {
+    const reason = publish.isAtomic === true ? this.#refusalOf(publish) : undefined
+    if (reason !== undefined) return publish.incoming.map(({ index, count }) => ({ index, count, refusal: reason }))
+    const answers: PublishAnswer[] = []
+    for (const incoming of this.#judged(publish)) {
       const { index, count } = incoming
-      if (reason !== undefined) return { index, count, refusal: reason }
       const taken = this.#take(turn, publish, incoming, batch)
-      return 'code' in taken ? { index, count, refusal: taken } : { index, count, ...taken }
-    })
+      answers.push('code' in taken ? { index, count, refusal: taken } : { index, count, ...taken })
+    }
+    return answers
   }
 
-  /** Why these cannot all come in: the first reason. */
-  refusalIn(incoming: readonly Incoming[], now: Timestamp): Refusal | undefined {
+  #refusalOf({ incoming, now, owner }: Publish): Refusal | undefined {
+    const quota = this.#queue.quotaOf(owner)
+    return this.refusalIn(incoming, now, quota) ?? quota?.refusal
+  }
+
+  /** What is beyond the quota of its owner is refused; each stretch is judged when those before it have come in. */
+  #judged(publish: Publish): Iterable<Incoming> {
+    return publish.owner === undefined || publish.isJudged === true ? publish.incoming : this.#divided(publish)
+  }
+
+  *#divided({ incoming, now, owner }: Publish): Generator<Incoming, void, undefined> {
+    for (const piece of incoming) {
+      const quota = this.#queue.quotaOf(owner)
+      const isNew = piece.kind === 'messages' && (piece.id === undefined || this.#seen(piece.id, now) === undefined)
+      if (quota !== undefined && isNew) yield* quota.divided(piece)
+      else yield piece
+    }
+  }
+
+  /**
+   * Why these cannot all come in: the first reason.
+   *
+   * @param quota is asked for room for what is new; what it says is known when all parts of a command were looked at
+   */
+  refusalIn(incoming: readonly Incoming[], now: Timestamp, quota?: Quota): Refusal | undefined {
     const { barriers, dedupe, options, placing } = this.#queue
     const planned = new PlannedBarriers(barriers)
     const ids = new Set<string>()
@@ -60,7 +84,10 @@ export class Arrivals {
         ids.add(piece.id)
         if (remembered + ids.size > options.dedupeMax) return this.#memoryFull()
       }
-      if (piece.kind === 'messages') continue
+      if (piece.kind === 'messages') {
+        quota?.ask(piece.runs)
+        continue
+      }
       const refusal = placing.refusalOf(piece.barrier, piece.bytes.length, planned)
       if (refusal === 'duplicate') continue
       if (refusal !== undefined) return refusal
@@ -112,7 +139,7 @@ export class Arrivals {
     const rests = isEarly ? 0 : turn.number
     let at = first
     const runs = incoming.runs.map(arrived => {
-      const run = this.#runOf(arrived, at, batch, publish.now, rests)
+      const run = this.#runOf(arrived, at, batch, publish, rests)
       at += arrived.count
       return run
     })
@@ -131,7 +158,7 @@ export class Arrivals {
     return { sequence: first, batch: batch.number, duplicate: false, ...(isEarly ? { isEarly } : {}) }
   }
 
-  #runOf(arrived: IncomingRun, first: Sequence, batch: Batch, now: Timestamp, rests: TurnNumber): Run {
+  #runOf(arrived: IncomingRun, first: Sequence, batch: Batch, { now, owner }: Publish, rests: TurnNumber): Run {
     const { expirationMs = Number.POSITIVE_INFINITY } = this.#queue.options
     const ttl = Math.min(arrived.ttlMs ?? Number.POSITIVE_INFINITY, expirationMs)
     const delay = Math.min(arrived.delayMs ?? 0, ttl)
@@ -140,6 +167,7 @@ export class Arrivals {
       bytes: arrived.bodyBytes,
       priority: arrived.priority ?? 0,
       group: arrived.group,
+      owned: owner && ownedBy(owner, arrived),
       expiresAt: ttl === Number.POSITIVE_INFINITY ? ttl : timeAfter(now, ttl),
       dueAt: delay > 0 ? timeAfter(now, delay) : 0,
     }
@@ -159,8 +187,9 @@ export class Arrivals {
     queue.nextSequence += 1
     queue.publishedTotal += 1
     if (moved.batch === undefined) batch.countPublished(now, 1)
-    const { priority = 0, group, origin } = moved.run
-    queue.arrive(turn, { ...newRun(sequence, 1, batch, turn.number), bytes: moved.bytes, priority, group, origin }, now)
+    const { priority = 0, group, origin, owned } = moved.run
+    const plain = newRun(sequence, 1, batch, turn.number)
+    queue.arrive(turn, { ...plain, bytes: moved.bytes, priority, group, origin, owned }, now)
     return { sequence, batch: batch.number }
   }
 }
@@ -177,6 +206,7 @@ export function newRun(first: Sequence, count: number, batch: Batch, turn: numbe
     born: batch.number,
     isHead: false,
     origin: undefined,
+    owned: undefined,
     expiresAt: Number.POSITIVE_INFINITY,
     dueAt: 0,
     attempts: 0,
@@ -185,8 +215,9 @@ export function newRun(first: Sequence, count: number, batch: Batch, turn: numbe
   }
 }
 
-function isPlainRun(run: Run): boolean {
-  return run.priority === 0 && run.group === undefined && run.dueAt === 0 && run.expiresAt === Number.POSITIVE_INFINITY
+function isPlainRun({ priority, group, dueAt, expiresAt, owned }: Run): boolean {
+  const isTimeless = dueAt === 0 && expiresAt === Number.POSITIVE_INFINITY
+  return isTimeless && priority === 0 && group === undefined && owned === undefined
 }
 
 function attributesOf(run: Run): EnqueuedRun {
@@ -196,5 +227,6 @@ function attributesOf(run: Run): EnqueuedRun {
     ...(run.group === undefined ? {} : { group: run.group }),
     ...(run.dueAt === 0 ? {} : { dueAt: run.dueAt }),
     ...(run.expiresAt === Number.POSITIVE_INFINITY ? {} : { expiresAt: run.expiresAt }),
+    ...(run.owned === undefined ? {} : { owned: run.owned }),
   }
 }

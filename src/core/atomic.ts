@@ -71,8 +71,15 @@ function firstAnswer(planned: readonly Planned[]): Refusal | undefined {
   return answers.map(answer => ('refusal' in answer ? answer.refusal : undefined)).find(said => said !== undefined)
 }
 
-/** Why these cannot all be published: the first reason. What goes to one queue is looked at together. */
-export function firstRefusal(parts: readonly CarriedPublish[]): Refusal | undefined {
+/**
+ * Why these cannot all be published: the first reason. What goes to one queue is looked at together, and for the quota of
+ * who publishes them all of it.
+ *
+ * @param ending what of his the same command ends, in bytes
+ */
+export function firstRefusal(parts: readonly CarriedPublish[], ending = 0): Refusal | undefined {
+  const [first] = parts
+  const quota = first?.queue.quotaOf(first.publish.owner, ending)
   const incoming = new Map<Queue, { readonly pieces: Incoming[]; readonly now: Timestamp }>()
   for (const { queue, publish } of parts) {
     const known = incoming.get(queue)
@@ -80,8 +87,8 @@ export function firstRefusal(parts: readonly CarriedPublish[]): Refusal | undefi
     else known.pieces.push(...publish.incoming)
   }
   for (const [queue, { pieces, now }] of incoming) {
-    const refusal = queue.arrivals.refusalIn(pieces, now)
+    const refusal = queue.arrivals.refusalIn(pieces, now, quota)
     if (refusal !== undefined) return refusal
   }
-  return undefined
+  return quota?.refusal
 }

@@ -16,6 +16,7 @@ import { type Refusal, refuse } from './refusals.ts'
 import { Restoring } from './restoring.ts'
 import type { Run } from './run.ts'
 import type { Claim, SettleHow } from './settling.ts'
+import { Stored } from './stored.ts'
 import { Subscription, type SubscriptionTerms } from './subscription.ts'
 import type { Turn } from './turn.ts'
 
@@ -27,6 +28,7 @@ export type { Claim } from './settling.ts'
 /** Queues by name, and what touches more than one of them. Commands go through here so that every turn ends settled. */
 export class Broker implements QueueHost {
   committed: TurnNumber = 0
+  readonly stored: Stored = new Stored()
   readonly #byName = new Map<string, Queue>()
   readonly #byId = new Map<QueueId, Queue>()
   /** Queues by what they wait for next. */
@@ -127,7 +129,12 @@ export class Broker implements QueueHost {
     }
     // Its dead letters are settled by that: nothing they hold waits for them any more; those that are out are found only
     // as long as their subscriptions are there.
-    for (const run of queue.runs()) this.#deadLetters.gone(run)
+    for (const run of queue.runs()) {
+      this.#deadLetters.gone(run)
+      if (run.owned !== undefined) this.stored.remove(run.owned, run.count)
+    }
+    // An ack that comes before its consumer has heard of it finds nothing: what is gone does not end a second time.
+    for (const held of [...queue.heldRuns()]) queue.returns.takeBack(held)
     const why = refuse('queue-deleted', `queue "${queue.name}" was deleted`)
     for (const subscription of [...queue.consumers.all]) {
       subscription.isClosed = true
@@ -236,13 +243,14 @@ export class Broker implements QueueHost {
     how: SettleHow,
     carried: readonly CarriedPublish[] = [],
   ): SettleAnswer {
-    const refusal = carried.length === 0 ? undefined : this.#mayCarry(queue, claims, carried)
+    const refusal = carried.length === 0 ? undefined : this.#mayCarry(queue, claims, how, carried)
     if (refusal !== undefined) return { results: [], refusal }
     const published: PublishAnswer[] = []
     // Published before the ack counts: else the barrier could open between the two (B16).
     const batch = carried.length === 0 ? undefined : queue.settling.earliestBatch(claims)
     for (const { queue: target, publish } of carried) {
-      published.push(...target.arrivals.publish(turn, publish, target === queue ? batch : undefined))
+      const judged = { ...publish, isJudged: true }
+      published.push(...target.arrivals.publish(turn, judged, target === queue ? batch : undefined))
       this.#touched.add(target)
     }
     const results = claims.map(({ subscription, deliveries }) =>
@@ -253,7 +261,12 @@ export class Broker implements QueueHost {
   }
 
   /** Whether an ack with publishes can be carried out whole (A4). */
-  #mayCarry(queue: Queue, claims: readonly Claim[], carried: readonly CarriedPublish[]): Refusal | undefined {
+  #mayCarry(
+    queue: Queue,
+    claims: readonly Claim[],
+    how: SettleHow,
+    carried: readonly CarriedPublish[],
+  ): Refusal | undefined {
     if (queue.options.semantics === 'at-most-once') {
       return refuse(
         'invalid-request',
@@ -268,7 +281,10 @@ export class Broker implements QueueHost {
         return refuse(code, `delivery ${fate.first} is ${fate.result}; nothing was published`, { delivery: fate.first })
       }
     }
-    return firstRefusal(carried)
+    // What it acks makes room: else who is at his quota could not work off what he has stored himself.
+    const owner = carried[0]?.publish.owner
+    const ending = owner === undefined || how.kind !== 'ack' ? 0 : queue.settling.storedBy(owner.name, claims)
+    return firstRefusal(carried, ending)
   }
 
   // ── what operators do ──────────────────────────────────────────────────────────────────────────────────────────

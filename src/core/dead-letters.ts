@@ -67,7 +67,8 @@ export class DeadLetters {
         ...(priority === 0 ? {} : { priority }),
         ...(group === undefined ? {} : { group }),
       }
-      this.#move(turn, now, { from: queue, sequence: run.first + k, to, bytes: run.bytes / run.count, run: { origin } })
+      const moved = { origin, ...ownedOf(run) }
+      this.#move(turn, now, { from: queue, sequence: run.first + k, to, bytes: run.bytes / run.count, run: moved })
       batch.holding += 1
     }
     queue.moved(turn, now, run, reason === 'expired' ? 'expired' : 'dead')
@@ -88,7 +89,11 @@ export class DeadLetters {
       const home = this.#batchOf(origin)
       const batch = home?.barrier?.ended === undefined ? home : undefined
       const { priority, group, reason } = origin
-      const attributes = { ...(priority === undefined ? {} : { priority }), ...(group === undefined ? {} : { group }) }
+      const attributes = {
+        ...(priority === undefined ? {} : { priority }),
+        ...(group === undefined ? {} : { group }),
+        ...ownedOf(run),
+      }
       if (batch !== undefined) {
         batch[reason === 'expired' ? 'expired' : 'dead'] -= 1
         batch.isDirty = true
@@ -153,4 +158,9 @@ export class DeadLetters {
     const queue = origin === undefined ? undefined : this.#broker.queueById(origin.queueId)
     return origin === undefined || queue === undefined ? undefined : queue.batches[origin.batch - queue.head.number]
   }
+}
+
+/** Who published it has it stored, wherever it is. */
+function ownedOf({ owned }: Run): Pick<EnqueuedRun, 'owned'> {
+  return owned === undefined ? {} : { owned }
 }

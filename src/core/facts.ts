@@ -41,6 +41,13 @@ export interface DeadLetterOrigin {
   readonly group?: string
 }
 
+/** For whose quota messages count: they keep it wherever they go. */
+export interface Owned {
+  readonly owner: string
+  /** What each of them counts. */
+  readonly bytes: number
+}
+
 /** Messages next to one another that are alike in what the queue must know of them. */
 export interface EnqueuedRun {
   readonly count: number
@@ -50,6 +57,8 @@ export interface EnqueuedRun {
   readonly dueAt?: Timestamp
   readonly expiresAt?: Timestamp
   readonly origin?: DeadLetterOrigin
+  /** Absent: nobody's quota is concerned. */
+  readonly owned?: Owned
 }
 
 /** Counts and times of a batch; `published` counts messages, not the barrier. */

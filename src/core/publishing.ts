@@ -6,6 +6,8 @@ export interface IncomingRun {
   readonly count: number
   /** Of all their bodies. */
   readonly bodyBytes: number
+  /** Of each record: they are of one length, so that what an owner has stored is exact. There where the publish has one. */
+  readonly recordBytes?: number
   readonly priority?: number
   readonly group?: string
   readonly delayMs?: number
@@ -46,6 +48,15 @@ export type Incoming =
     }
   | { readonly kind: 'refused'; readonly index: number; readonly count: number; readonly refusal: Refusal }
 
+export type IncomingMessages = Extract<Incoming, { kind: 'messages' }>
+
+/** Who publishes, where it is limited what he may have stored. */
+export interface Owner {
+  /** The same over restarts. */
+  readonly name: string
+  readonly storedBytesMax: number
+}
+
 /** One answer for messages next to one another. */
 export type PublishAnswer =
   | {
@@ -67,4 +78,7 @@ export interface Publish {
   /** May be delivered before it is on disk (D12). */
   readonly isAccepted?: boolean
   readonly isAtomic?: boolean
+  readonly owner?: Owner | undefined
+  /** Whether all of it fits was asked before, together with what the same command ends. */
+  readonly isJudged?: boolean
 }

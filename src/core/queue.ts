@@ -23,12 +23,15 @@ import { Ordered } from './ordered.ts'
 import { Overflow, type Room } from './overflow.ts'
 import { Placing } from './placing.ts'
 import { Producers } from './producers.ts'
+import type { Owner } from './publishing.ts'
+import { Quota } from './quota.ts'
 import { compareExpiry, type Expiring, type Movable } from './ready.ts'
 import { Releases } from './releases.ts'
 import { Reservation } from './reservation.ts'
 import { isUnsent, Returns } from './returns.ts'
 import { cutFront, type Run } from './run.ts'
 import { Settling } from './settling.ts'
+import type { Stored } from './stored.ts'
 import { compareDeadlines, type Held, type Subscription } from './subscription.ts'
 import type { Turn } from './turn.ts'
 
@@ -42,6 +45,8 @@ export interface DeadLetterPlace {
 export interface QueueHost {
   /** Every turn up to it is on disk. */
   readonly committed: TurnNumber
+  /** What owners have stored in all queues. */
+  readonly stored: Stored
   /** Moves each message of the run to the dead letters of the queue, or drops it there. */
   deadLetter(turn: Turn, now: Timestamp, queue: Queue, run: Run, reason: DeadReason, detail?: string): void
   /** A dead letter has left the queue that had taken it in. */
@@ -181,10 +186,16 @@ export class Queue implements HeapItem {
 
   // ── where messages are ─────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Messages come in. */
-  arrive(turn: Turn, run: Run, now: Timestamp): void {
+  /** Messages are here from now on. */
+  count(run: Run): void {
     this.messages += run.count
     this.bytes += run.bytes
+    if (run.owned !== undefined) this.#host.stored.add(run.owned, run.count)
+  }
+
+  /** Messages come in. */
+  arrive(turn: Turn, run: Run, now: Timestamp): void {
+    this.count(run)
     // Of a group each goes its own way.
     while (run.group !== undefined && run.count > 1) this.place(turn, cutFront(run, 1), now)
     this.place(turn, run, now)
@@ -222,6 +233,7 @@ export class Queue implements HeapItem {
   #gone(turn: Turn, now: Timestamp, run: Run): void {
     this.messages -= run.count
     this.bytes -= run.bytes
+    if (run.owned !== undefined) this.#host.stored.remove(run.owned, run.count)
     if (run.origin !== undefined) this.#host.deadLetterGone(run)
     if (run.group === undefined || !run.isHead) return
     const next = run.batch.groups.next(run.group)
@@ -260,6 +272,15 @@ export class Queue implements HeapItem {
   /** How much more may come in: what is beyond is refused `queue-full`. */
   get room(): Room {
     return this.overflow.room
+  }
+
+  /**
+   * What an owner may still have stored, in any queue; undefined where nothing limits it.
+   *
+   * @param ending what of it the same command ends, in bytes
+   */
+  quotaOf(owner: Owner | undefined, ending = 0): Quota | undefined {
+    return owner && new Quota(owner, this.#host.stored.of(owner.name) - ending)
   }
 
   // ── who gets it ────────────────────────────────────────────────────────────────────────────────────────────────

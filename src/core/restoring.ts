@@ -87,7 +87,7 @@ export class Restoring {
     const batch = queue.endings.heir(this.#batchAt(Math.max(fact.batch, this.#isFirst ? 0 : queue.head.number)))
     let first = fact.first
     for (const arrived of fact.runs ?? [{ count: fact.count }]) {
-      const { count, priority = 0, group, origin, dueAt = 0, expiresAt = Number.POSITIVE_INFINITY } = arrived
+      const { count, priority = 0, group, origin, owned, dueAt = 0, expiresAt = Number.POSITIVE_INFINITY } = arrived
       this.#priorities.add(priority)
       const run: Run = {
         ...newRun(first, count, batch, 0),
@@ -95,13 +95,13 @@ export class Restoring {
         group,
         born: fact.batch,
         origin,
+        owned,
         expiresAt,
         dueAt,
         delivered: !this.#isClean || first + count <= queue.suspectBelow,
       }
       run.bytes = Math.round(((fact.bodyBytes ?? 0) * count) / fact.count)
-      queue.messages += count
-      queue.bytes += run.bytes
+      queue.count(run)
       first += count
       const suspects = queue.suspectBelow - run.first
       if (this.#isClean && suspects > 0 && suspects < run.count) {

@@ -1,5 +1,5 @@
 import type { Batch } from './batch.ts'
-import type { BatchNumber, DeadLetterOrigin, Sequence, Timestamp, TurnNumber } from './facts.ts'
+import type { BatchNumber, DeadLetterOrigin, Owned, Sequence, Timestamp, TurnNumber } from './facts.ts'
 
 /**
  * Live messages next to one another in a queue that are alike in everything the queue must know of them, so that a
@@ -20,6 +20,8 @@ export interface Run {
   /** Of its group the one that may go out; the others wait behind it. */
   isHead: boolean
   readonly origin: DeadLetterOrigin | undefined
+  /** Counted for somebody's quota, each alike: a cut needs no estimate. */
+  readonly owned: Owned | undefined
   /** `Infinity` when it never expires. */
   readonly expiresAt: Timestamp
   /** Out of sight until then; 0 when it is not delayed. */
@@ -63,6 +65,10 @@ export function cutBack(run: Run, offset: number): Run {
 /** Bodies from this size on are not counted together with others of another size: the error of a cut stays small. */
 const LARGE_BODY_BYTES = 16 * 1024
 
+function isOwnedAlike(a: Owned | undefined, b: Owned | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && a.bytes === b.bytes && a.owner === b.owner)
+}
+
 function mayShare(run: Run, next: Run): boolean {
   const isLarge = run.bytes >= run.count * LARGE_BODY_BYTES || next.bytes >= next.count * LARGE_BODY_BYTES
   return !isLarge || run.bytes * next.count === next.bytes * run.count
@@ -85,6 +91,7 @@ export function joined(run: Run, next: Run, committed: TurnNumber): boolean {
     next.group !== undefined ||
     run.origin !== undefined ||
     next.origin !== undefined ||
+    !isOwnedAlike(run.owned, next.owned) ||
     (run.turn <= committed && next.turn > committed) ||
     !mayShare(run, next)
   )

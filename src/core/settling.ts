@@ -138,6 +138,21 @@ export class Settling {
     return earliest
   }
 
+  /** What of these deliveries counts for an owner, in bytes; what is named twice counts once. */
+  storedBy(owner: string, claims: readonly Claim[]): number {
+    const pieces = new Set<Held>()
+    for (const { subscription, deliveries } of claims) {
+      for (const { first, count } of deliveries)
+        for (const held of this.pieces(subscription, first, count)) pieces.add(held)
+    }
+    // Only now: a later range may have cut what an earlier one found.
+    let bytes = 0
+    for (const { run, isSpent } of pieces) {
+      if (!isSpent && run.owned?.owner === owner) bytes += run.owned.bytes * run.count
+    }
+    return bytes
+  }
+
   #settlePiece(turn: Turn, now: Timestamp, held: Held, how: SettleHow): void {
     const queue = this.#queue
     if (how.kind === 'extend') {

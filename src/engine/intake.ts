@@ -31,6 +31,8 @@ export interface IntakeAsked {
   readonly isDedupeAsked: boolean
   /** A stretch ends before the message of this index, and what is before it was taken already. */
   readonly cutAt: number
+  /** What is stored counts for somebody: messages share a run only if their records are of one length. */
+  readonly isOwned: boolean
 }
 
 /**
@@ -50,7 +52,7 @@ export class Intake {
   read(target: IntakeTarget, asked: IntakeAsked): Incoming[] | Refusal {
     const { options, expressions, guard } = target
     const cursor = this.#cursor.open(asked.bytes)
-    const stretches = new Stretches(asked.bytes)
+    const stretches = new Stretches(asked.bytes, asked.isOwned)
     const { barrier } = expressions
     const looksBeyond =
       expressions.filter !== undefined || expressions.priority !== undefined || expressions.group !== undefined
@@ -232,6 +234,7 @@ function barrierProblem(
 /** Collects what was read into stretches of one kind. */
 class Stretches {
   readonly #bytes: Uint8Array
+  readonly #isOwned: boolean
   readonly #done: Incoming[] = []
   #runs: (Omit<IncomingRun, 'count' | 'bodyBytes'> & { count: number; bodyBytes: number })[] = []
   #index = 0
@@ -239,14 +242,16 @@ class Stretches {
   #start = 0
   #stop = 0
 
-  constructor(bytes: Uint8Array) {
+  constructor(bytes: Uint8Array, isOwned: boolean) {
     this.#bytes = bytes
+    this.#isOwned = isOwned
   }
 
   /** A message that needs nothing but its place: the hot path, which makes no object. */
   addPlain(index: number, start: number, stop: number, bodyBytes: number): void {
     const last = this.#runs[this.#runs.length - 1]
-    if (last !== undefined && isPlain(last) && isSmall(last, bodyBytes)) {
+    const recordBytes = this.#isOwned ? stop - start : undefined
+    if (last !== undefined && isPlain(last) && last.recordBytes === recordBytes && isSmall(last, bodyBytes)) {
       last.count += 1
       last.bodyBytes += bodyBytes
       this.#count += 1
@@ -254,7 +259,8 @@ class Stretches {
     } else this.add(index, start, stop, { count: 1, bodyBytes })
   }
 
-  add(index: number, start: number, stop: number, run: IncomingRun): void {
+  add(index: number, start: number, stop: number, message: IncomingRun): void {
+    const run = this.#isOwned ? { ...message, recordBytes: stop - start } : message
     if (this.#count === 0) {
       this.#index = index
       this.#start = start
@@ -269,9 +275,11 @@ class Stretches {
   }
 
   /** A message with an id that is remembered: a stretch of its own, for it may have been there before. */
-  addNamed(index: number, start: number, stop: number, run: IncomingRun, id: string): void {
+  addNamed(index: number, start: number, stop: number, message: IncomingRun, id: string): void {
     this.end()
-    this.#done.push({ kind: 'messages', index, count: 1, bytes: this.#bytes.subarray(start, stop), runs: [run], id })
+    const bytes = this.#bytes.subarray(start, stop)
+    const run = this.#isOwned ? { ...message, recordBytes: bytes.length } : message
+    this.#done.push({ kind: 'messages', index, count: 1, bytes, runs: [run], id })
   }
 
   addBarrier(
@@ -309,7 +317,8 @@ function isPlain(run: IncomingRun): boolean {
 }
 
 function isAlike(a: IncomingRun, b: IncomingRun): boolean {
-  return a.priority === b.priority && a.group === b.group && a.delayMs === b.delayMs && a.ttlMs === b.ttlMs
+  const isTimedAlike = a.delayMs === b.delayMs && a.ttlMs === b.ttlMs
+  return isTimedAlike && a.priority === b.priority && a.group === b.group && a.recordBytes === b.recordBytes
 }
 
 function isSmall(run: IncomingRun, bodyBytes: number): boolean {

@@ -13,6 +13,8 @@ export interface Principal {
   readonly name: string
   /** May do everything to every queue that an operator does, and decide who may come in. */
   readonly isAdmin: boolean
+  /** What of his may be stored at a time, over all queues, in bytes; absent: as much as the queues take. */
+  readonly storedBytesMax?: number | undefined
   /** @returns undefined: no. It must not depend on whether there is such a queue. */
   may(queue: string, right: Right): Permission | undefined
 }

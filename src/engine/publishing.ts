@@ -1,6 +1,6 @@
 import type { AtomicPart } from '../core/broker.ts'
 import type { Room } from '../core/overflow.ts'
-import type { Incoming, PublishAnswer } from '../core/publishing.ts'
+import type { Incoming, Owner, PublishAnswer } from '../core/publishing.ts'
 import type { Queue } from '../core/queue.ts'
 import { type Refusal, refuse } from '../core/refusals.ts'
 import type { Engine } from './engine.ts'
@@ -22,12 +22,16 @@ export class Publishing {
   readonly #engine: Engine
   readonly #producer: string | undefined
   readonly #entitlement: Entitlement | undefined
+  /** Whose quota it is that what is published counts for; absent: nobody's. */
+  readonly owner: Owner | undefined
 
   /** @param entitlement what the party may do; absent: all */
   constructor(engine: Engine, producer: string | undefined, entitlement: Entitlement | undefined) {
     this.#engine = engine
     this.#producer = producer
     this.#entitlement = entitlement
+    const { name = '', storedBytesMax } = entitlement?.principal ?? {}
+    this.owner = storedBytesMax === undefined ? undefined : { name, storedBytesMax }
   }
 
   /** Asked before the queue is looked for: who may not publish does not learn whether it is there. */
@@ -55,7 +59,8 @@ export class Publishing {
     })
     if (isRefusal(incoming)) return incoming
     return this.#engine.run((turn, now) => {
-      const publish = { incoming, now, isAccepted: command.confirm === 'accepted', isAtomic: command.atomic === true }
+      const isAccepted = command.confirm === 'accepted'
+      const publish = { incoming, now, isAccepted, isAtomic: command.atomic === true, owner: this.owner }
       if (producer === undefined || number === undefined) return this.#engine.broker.publish(turn, queue, publish)
       const numbering = { producer, number, answeredUpTo: command.answeredUpTo ?? 0 }
       return this.#engine.broker.publishNumbered(turn, queue, publish, command.count, numbering)
@@ -85,7 +90,12 @@ export class Publishing {
       guard: how.guard,
       hasRoomFor: (names: readonly string[]) => this.#engine.hasRoomFor(names),
     }
-    return intake.read(target, { bytes: messages.bytes, count: messages.count, ...how })
+    return intake.read(target, {
+      bytes: messages.bytes,
+      count: messages.count,
+      isOwned: this.owner !== undefined,
+      ...how,
+    })
   }
 
   /**
@@ -110,7 +120,7 @@ export class Publishing {
     const answers = this.#engine.run((turn, now) =>
       this.#engine.broker.publishAtomic(
         turn,
-        taken.map(({ incoming, ...part }) => ({ ...part, publish: { incoming, now } })),
+        taken.map(({ incoming, ...part }) => ({ ...part, publish: { incoming, now, owner: this.owner } })),
         { refusal, spends },
       ),
     )

@@ -45,16 +45,13 @@ export class Settles {
       this.#soon(() => answered?.({ results: [], refusal: carried }))
       return
     }
-    const answer = this.#engine.run((turn, now) =>
-      this.#engine.broker.settle(
-        turn,
-        now,
-        queue,
-        claims,
-        how,
-        carried.map(({ queue: target, incoming }): CarriedPublish => ({ queue: target, publish: { incoming, now } })),
-      ),
-    )
+    const { owner } = this.#publishing
+    const answer = this.#engine.run((turn, now) => {
+      const publishes = carried.map(
+        ({ queue: target, incoming }): CarriedPublish => ({ queue: target, publish: { incoming, now, owner } }),
+      )
+      return this.#engine.broker.settle(turn, now, queue, claims, how, publishes)
+    })
     if (answer.refusal !== undefined) this.#refused(answer.refusal.code, publish)
     if (answered === undefined) return
     this.#answer(() => answered({ ...answer, results: answer.results.flat() }))

@@ -29,6 +29,8 @@ export interface Snapshot {
     string,
     { readonly delivered: number; readonly failed: Readonly<Record<string, number>> }
   >
+  /** 1: a token has as much stored as it may. */
+  readonly fullestQuota: number
   readonly watchers: number
   readonly unflushedMs: number
   readonly isPublishingStopped: boolean
@@ -147,6 +149,11 @@ const METRICS: readonly Metric[] = [
   gauge('sluice_publishing_stopped', '1 while nothing is taken because the disk is nearly full', now => [
     [now.isPublishingStopped ? 1 : 0],
   ]),
+  gauge(
+    'sluice_token_quota_used_ratio',
+    'Of the quota of a token that is used most: what is stored, by what may be',
+    now => [[now.fullestQuota]],
+  ),
   gauge('sluice_disk_free_bytes', 'Free bytes where the data are', ({ disk }) => (disk ? [[disk.freeBytes]] : [])),
   gauge('sluice_disk_size_bytes', 'Size of the disk where the data are', ({ disk }) =>
     disk ? [[disk.totalBytes]] : [],

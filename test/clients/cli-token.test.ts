@@ -108,6 +108,23 @@ test('a filter and a time are those of the token, and list tells them, but no se
   expect(table.stdout + listed.stdout).not.toContain(token.secret.slice(4))
 })
 
+test('attack 23: --stored-bytes-max is a quota, whose refusal a publish tells, and list says how much of it is used', async () => {
+  const made = await asAdmin('token', 'create', 'small', '--allow', 'publish:orders.*', '--stored-bytes-max', '1KiB')
+  expect(made.exitCode).toBe(0)
+  const token = { SLUICE_TOKEN: made.stdout.trim() }
+  // Each has 256 bytes for what is kept beside it.
+  for (const body of ['"a"', '"b"', '"c"'])
+    expect((await sluice(['publish', 'orders.eu', body], token)).exitCode).toBe(0)
+  const full = await sluice(['publish', 'orders.eu', '"d"'], token)
+  expect(full.exitCode).toBe(4)
+  expect(full.stderr).toContain('queue-full: this token has ')
+  const { stdout } = await asAdmin('token', 'list')
+  expect(stdout.split('\n')[0]).toBe('TOKEN\tALLOWS\tEXPIRES\tCREATED\tSTORED\tSTORED-MAX\tBY')
+  expect(stdout).toMatch(/^small\tpublish:orders\.\*\t\t[^\t]+\t\d{3}\t1024\tsecret$/m)
+  const wrong = await asAdmin('token', 'create', 'y', '--allow', 'publish:q', '--stored-bytes-max', '1KB')
+  expect(wrong.exitCode).toBe(2)
+})
+
 test('--no-secret makes an entry for a certificate', async () => {
   const made = await asAdmin('token', 'create', 'host-7', '--allow', 'consume:*', '--no-secret')
   expect([made.exitCode, made.stdout]).toEqual([0, ''])

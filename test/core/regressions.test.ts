@@ -332,3 +332,20 @@ test('D1: what another filter will take does not make the share of two equals un
   const holds = ['picky', 'ann', 'bob'].map(name => orders.consumers.get(name)?.used)
   expect(holds).toEqual([1, 1, 1])
 })
+
+test('B16, A5: a dead letter whose queue is deleted ends once, also if its consumer acks it in the same moment', () => {
+  const orders = scenario({ onDead: 'hold' })
+  orders.publish('m1', 'm2')
+  orders.barrier('eof')
+  orders.subscribe('ann').gives('ann gets m1 m2')
+  orders.reject('ann', 'm1')
+  const dead = orders.on('orders.dead')
+  dead.subscribe('eve').gives('eve gets m1')
+  const { queue } = dead
+  dead.delete()
+  const claims = [{ subscription: orders.consumers.get('eve')!, deliveries: [{ first: 1, count: 1 }] }]
+  const { result } = orders.run((turn, now) => orders.broker.settle(turn, now, queue, claims, { kind: 'ack' }))
+  expect(result.results).toEqual([[{ first: 1, count: 1, result: 'already-settled' }]])
+  // Counted twice, it would hold the barrier for ever: by less than nothing.
+  orders.ack('ann', 'm2').gives('keep m2 acked', 'keep eof released: with-dead', 'ann gets barrier eof', 'released eof')
+})

@@ -16,7 +16,7 @@ test('D11: a barrier, which is kept long, does not hold the frame that it came i
     isSeen: () => false,
     hasRoomFor: () => true,
   }
-  const asked = { bytes: writer.take(), count: 2, isDedupeAsked: false, cutAt: 0 }
+  const asked = { bytes: writer.take(), count: 2, isDedupeAsked: false, cutAt: 0, isOwned: false }
   const pieces = new Intake(1_000_000).read(target, asked)
   expect(pieces).toMatchObject([{ kind: 'messages' }, { kind: 'barrier', barrier: { name: 'eof' } }])
   const [, barrier] = pieces as { readonly bytes: Uint8Array }[]

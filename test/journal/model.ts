@@ -119,7 +119,7 @@ class Model {
       style !== 3
         ? undefined
         : [
-            { count: half, priority: count },
+            { count: half, priority: count, owned: { owner: 'ann', bytes: 300 } },
             { count: count - half, group: 'g' },
           ].filter(run => run.count > 0)
     const first = this.next[queue]!

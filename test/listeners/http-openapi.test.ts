@@ -249,6 +249,8 @@ const TOKEN = {
   grants: [{ queue: '*', rights: ['browse'], filter: '/a = 1' }],
   createdAt: 0,
   expiresAt: 1,
+  storedBytesMax: 2 ** 30,
+  storedBytes: 0,
   hasSecret: true,
 }
 const DESK = { list: () => [TOKEN], create: () => ({ token: TOKEN, secret: 's' }), revoke: () => 'revoked' as const }

@@ -31,6 +31,20 @@ test('a token is made, listed, used and revoked', async () => {
   expect((await server.call('GET', '/v1/queues', { token: secret as string })).status).toBe(401)
 })
 
+test('attack 23: a token has a quota of stored bytes, in bytes or with a unit, and shows how much of it is used', async () => {
+  const server = await askingServer()
+  const grants = [{ queue: 'q', rights: ['publish'] }]
+  const create = async (name: string, stored_bytes_max: unknown) =>
+    await server.call('POST', '/v1/tokens', { token: server.admin, body: { name, grants, stored_bytes_max } })
+  expect((await create('a', '10GiB')).json).toMatchObject({ stored_bytes_max: 10 * 2 ** 30, stored_bytes: 0 })
+  expect((await create('b', 1)).json).toMatchObject({ stored_bytes_max: 1, stored_bytes: 0 })
+  expect(await create('c', '10GB')).toMatchObject({ status: 400, json: { code: 'invalid-request' } })
+  for (const wrong of [0, '0', '1024TiB1', -1, 1.5, 2 ** 50 + 1, true, {}])
+    expect((await create('c', wrong)).status, String(wrong)).toBe(400)
+  const { json } = await server.call('GET', '/v1/tokens', { token: server.admin })
+  expect((json['tokens'] as object[])[0]).not.toHaveProperty('stored_bytes')
+})
+
 test('what is no token is refused with a code and what is wrong', async () => {
   const server = await askingServer()
   const create = async (body: object) => {

@@ -3,7 +3,7 @@ import { Broker } from '../../src/core/broker.ts'
 import { type GivenOptions, withDefaults } from '../../src/core/declaring.ts'
 import { parseDuration } from '../../src/core/durations.ts'
 import type { BatchRest, Fact } from '../../src/core/facts.ts'
-import type { Incoming, IncomingBarrier, IncomingRun } from '../../src/core/publishing.ts'
+import type { Incoming, IncomingBarrier, IncomingRun, Owner } from '../../src/core/publishing.ts'
 import type { Queue } from '../../src/core/queue.ts'
 import type { SettleHow } from '../../src/core/settling.ts'
 import type { Predicate, Subscription } from '../../src/core/subscription.ts'
@@ -72,6 +72,7 @@ class World {
   readonly consumers = new Map<string, Consumer>()
   readonly deliveries = new Map<string, { readonly number: number; readonly batch: number }>()
   diskIsHeld = false
+  owner: Owner | undefined
 }
 
 /**
@@ -140,6 +141,12 @@ export class Scenario {
 
   // ── publishing ─────────────────────────────────────────────────────────────────────────────────────────────────
 
+  /** From now on this one publishes, who may have so many bytes stored; without a name somebody without a quota. */
+  by(name?: string, storedBytesMax: number = Number.POSITIVE_INFINITY): this {
+    this.world.owner = name === undefined ? undefined : { name, storedBytesMax }
+    return this
+  }
+
   publish(...labels: readonly string[]): Outcome {
     return this.publishEach(labels.map(label => [label, {}]))
   }
@@ -147,7 +154,7 @@ export class Scenario {
   publishEach(messages: readonly (readonly [string, Message])[]): Outcome {
     return this.outcome((turn, now) => {
       const incoming = this.incoming(messages)
-      const answers = this.broker.publish(turn, this.queue, { incoming, now })
+      const answers = this.broker.publish(turn, this.queue, { incoming, now, owner: this.world.owner })
       for (const answer of answers) {
         if ('refusal' in answer || answer.duplicate) continue
         for (let k = 0; k < answer.count; k += 1)
@@ -175,7 +182,7 @@ export class Scenario {
     let index = 0
     for (const [label, message] of messages) {
       const { id } = message
-      const run = runOf(message)
+      const run = runOf(message, this.world.owner !== undefined)
       const last = pieces[pieces.length - 1]
       if (id === undefined || this.queue.dedupe.find(id) === undefined)
         this.expectNext(this.queue, [label], after + index)
@@ -308,7 +315,8 @@ export class Scenario {
     const deliveries = [{ first: this.delivery(name, label), count: 1 }]
     return this.outcome((turn, now) => {
       const claims = [{ subscription: this.#consumer(name), deliveries }]
-      const publishes = carried().map(([{ queue }, incoming]) => ({ queue, publish: { incoming, now } }))
+      const { owner } = this.world
+      const publishes = carried().map(([{ queue }, incoming]) => ({ queue, publish: { incoming, now, owner } }))
       const answer = this.broker.settle(turn, now, this.queue, claims, { kind: 'ack' }, publishes)
       if (answer.refusal !== undefined) return [`refused: ${answer.refusal.code}`]
       return answersAsText(answer.published ?? [], [])
@@ -558,10 +566,12 @@ export function scenario(options: GivenOptions = {}): Scenario {
 
 const NO_BYTES = new Uint8Array(0)
 
-function runOf({ priority, group, delay, ttl, bytes = 10 }: Message): IncomingRun {
+function runOf({ priority, group, delay, ttl, bytes = 10 }: Message, isOwned: boolean): IncomingRun {
   return {
     count: 1,
     bodyBytes: bytes,
+    // A record without properties.
+    ...(isOwned ? { recordBytes: bytes + 4 } : {}),
     ...(priority === undefined ? {} : { priority }),
     ...(group === undefined ? {} : { group }),
     ...(delay === undefined ? {} : { delayMs: parseDuration(delay) as number }),
@@ -582,6 +592,7 @@ function merged(runs: readonly IncomingRun[]): IncomingRun[] {
     const last = out[out.length - 1]
     const isAlike =
       last !== undefined &&
+      last.recordBytes === run.recordBytes &&
       last.priority === run.priority &&
       last.group === run.group &&
       last.delayMs === run.delayMs &&

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import type { Act } from './act.ts'
-import { readDuration } from './arguments.ts'
+import { readDuration, readSize } from './arguments.ts'
 import { DONE } from './exit.ts'
 import { ask } from './http.ts'
 import { confirmed, printJson, type Shell, write } from './io.ts'
@@ -21,6 +21,8 @@ interface Token {
   readonly grants: readonly Grant[]
   readonly created_at: string
   readonly expires_at?: string
+  readonly stored_bytes_max?: number
+  readonly stored_bytes?: number
   readonly has_secret: boolean
 }
 
@@ -28,6 +30,7 @@ interface CreateOptions {
   readonly allow: readonly Grant[]
   readonly filter?: string
   readonly expires?: string
+  readonly storedBytesMax?: string
   readonly secret: boolean
 }
 
@@ -42,6 +45,7 @@ export function tokenCommand(act: Act): Command {
     .requiredOption('--allow <rights:queues>', `${RIGHTS.join(', ')}, and a name of queues with * and ?`, readAllow)
     .option('--filter <expression>', 'only messages that match, for all that is allowed')
     .option('--expires <duration>', 'how long it is good for (12h, 30d); default: until it is revoked', durationText)
+    .option('--stored-bytes-max <size>', 'most that it may have stored at a time, in all queues (10GiB)', sizeText)
     .option('--no-secret', 'let nobody in by a secret, but by a client certificate of this name')
     .addHelpText('after', CREATE_EXAMPLES)
     .action(act<CreateOptions>((shell, [name], options) => create(shell, name!, options)))
@@ -81,17 +85,23 @@ function readAllow(text: string, before: readonly Grant[] = []): readonly Grant[
   return [...before, { rights, queue: text.slice(colon + 1) }]
 }
 
+function sizeText(text: string): string {
+  readSize(text)
+  return text
+}
+
 function durationText(text: string): string {
   readDuration(text)
   return text
 }
 
 async function create(shell: Shell, name: string, options: CreateOptions): Promise<number> {
-  const { allow, filter, expires, secret } = options
+  const { allow, filter, expires, storedBytesMax, secret } = options
   const made = await ask(shell, 'POST', PATH, {
     name,
     grants: allow.map(grant => (filter === undefined ? grant : { ...grant, filter })),
     ...(expires === undefined ? {} : { expires }),
+    ...(storedBytesMax === undefined ? {} : { stored_bytes_max: storedBytesMax }),
     has_secret: secret,
   })
   if (shell.json) await printJson(shell, made)
@@ -113,9 +123,11 @@ async function list(shell: Shell): Promise<number> {
       token.grants.map(allowText).join(' '),
       token.expires_at,
       token.created_at,
+      token.stored_bytes,
+      token.stored_bytes_max,
       token.has_secret ? 'secret' : 'certificate',
     ])
-    await printTable(shell, ['TOKEN', 'ALLOWS', 'EXPIRES', 'CREATED', 'BY'], rows)
+    await printTable(shell, ['TOKEN', 'ALLOWS', 'EXPIRES', 'CREATED', 'STORED', 'STORED-MAX', 'BY'], rows)
   }
   if (tokens.length === 0) shell.talk.say(' There are no tokens yet. Make one: sluice token create NAME --allow …')
   return DONE

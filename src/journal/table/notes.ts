@@ -80,7 +80,7 @@ export function runsOf(key: Uint8Array, note: unknown, count: number): readonly 
   if (!Array.isArray(note)) throw strange(key)
   let sum = 0
   for (const run of note) {
-    if (!isObject(run) || !isWhole(run['count']) || run['count'] === 0) throw strange(key)
+    if (!isObject(run) || !isWhole(run['count']) || run['count'] === 0 || !isOwned(run['owned'])) throw strange(key)
     sum += run['count']
   }
   if (sum !== count) throw strange(key)
@@ -110,6 +110,11 @@ export function numbersOf<Name extends string>(
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** What counts for a quota is added up: of a note that says something else the sum would be none. */
+function isOwned(value: unknown): boolean {
+  return value === undefined || (isObject(value) && typeof value['owner'] === 'string' && isWhole(value['bytes']))
 }
 
 function isWhole(value: unknown): value is number {

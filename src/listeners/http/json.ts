@@ -1,4 +1,4 @@
-import { parseDuration } from '../../engine/units.ts'
+import { parseDuration, parseSize } from '../../engine/units.ts'
 import { findJsonFault } from './json-text.ts'
 import type { Bounds } from './parameters.ts'
 import { badRequest, Problem } from './problem.ts'
@@ -99,6 +99,15 @@ export class JsonObject {
     const ms = parseDuration(value)
     if (typeof ms === 'number') return ms
     throw this.mistake(name, ms.problem)
+  }
+
+  /** A size as text, or a number of bytes. @returns bytes */
+  size(name: string): number | undefined {
+    const value = this.take(name)
+    if (value === undefined) return undefined
+    const bytes = parseSize(value)
+    if (typeof bytes === 'number') return bytes
+    throw this.mistake(name, bytes.problem)
   }
 
   /** Strict base64, with or without its padding. */

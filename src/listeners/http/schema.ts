@@ -18,6 +18,8 @@ export const NUMBER: Schema = { type: 'number' }
 export const TEXT: Schema = { type: 'string' }
 export const BOOLEAN: Schema = { type: 'boolean' }
 export const DURATION: Schema = { type: 'string', examples: ['30s', '6h'] }
+/** Bytes, or with a unit. */
+export const SIZE: Schema = { type: ['string', 'integer'], examples: ['64KiB', '10GiB'] }
 export const TIME: Schema = { type: 'string', format: 'date-time' }
 export const NOTHING: Content = {}
 

@@ -240,7 +240,7 @@ export const SCHEMAS: Readonly<Record<string, Schema>> = {
   ),
   Token: object(
     { name: TEXT, grants: listOf(ref('Grant')), created_at: TIME, has_secret: BOOLEAN },
-    { expires_at: TIME, secret: TEXT },
+    { expires_at: TIME, stored_bytes_max: INTEGER, stored_bytes: INTEGER, secret: TEXT },
   ),
   Server: object(
     {

@@ -3,7 +3,7 @@ import { readCommand } from './body.ts'
 import type { Exchange, Reply } from './exchange.ts'
 import { Problem } from './problem.ts'
 import type { Route } from './routes.ts'
-import { BOOLEAN, DURATION, json, listOf, NOTHING, object, ref, TEXT } from './schema.ts'
+import { BOOLEAN, DURATION, json, listOf, NOTHING, object, ref, SIZE, TEXT } from './schema.ts'
 
 /** What an entry allows on queues whose name matches. */
 interface Grant {
@@ -18,6 +18,9 @@ interface Token {
   /** ms since the epoch. */
   readonly createdAt: number
   readonly expiresAt?: number
+  /** Bytes. */
+  readonly storedBytesMax?: number
+  readonly storedBytes: number
   readonly hasSecret: boolean
 }
 
@@ -41,6 +44,7 @@ export interface TokenDesk {
       readonly name: unknown
       readonly grants: unknown
       readonly expiresInMs?: number | undefined
+      readonly storedBytesMax?: number | undefined
       readonly hasSecret?: boolean | undefined
     },
   ): { readonly token: Token; readonly secret?: string } | TokenRefusal
@@ -63,7 +67,12 @@ export const TOKEN_ROUTES: readonly Route[] = [
     summary: 'Make a token; its secret is in the answer, this once',
     statuses: [201, 400, 404, 408, 409, 413, 415, 429],
     right: 'server',
-    body: json(object({ name: TEXT, grants: listOf(ref('Grant')) }, { expires: DURATION, has_secret: BOOLEAN })),
+    body: json(
+      object(
+        { name: TEXT, grants: listOf(ref('Grant')) },
+        { expires: DURATION, stored_bytes_max: SIZE, has_secret: BOOLEAN },
+      ),
+    ),
     answers: { 201: json(ref('Token')) },
     handle: create,
   },
@@ -91,6 +100,7 @@ async function create(exchange: Exchange): Promise<Reply> {
     name: command.take('name'),
     grants: command.take('grants'),
     expiresInMs: command.durationMs('expires'),
+    storedBytesMax: command.size('stored_bytes_max'),
     hasSecret: command.boolean('has_secret'),
   }
   command.end()
@@ -120,12 +130,15 @@ function askerOf({ connection }: Exchange): Asker {
   return { principal: connection.principal, address: connection.wire.address }
 }
 
-function showToken({ name, grants, createdAt, expiresAt, hasSecret }: Token): object {
+function showToken({ name, grants, createdAt, expiresAt, storedBytesMax, storedBytes, hasSecret }: Token): object {
   return {
     name,
     grants,
     created_at: new Date(createdAt).toISOString(),
     expires_at: expiresAt === undefined ? undefined : new Date(expiresAt).toISOString(),
+    stored_bytes_max: storedBytesMax,
+    // Of a token that never had a quota there is nothing to tell.
+    stored_bytes: storedBytesMax === undefined && storedBytes === 0 ? undefined : storedBytes,
     has_secret: hasSecret,
   }
 }
