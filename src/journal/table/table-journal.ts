@@ -197,7 +197,10 @@ export class TableJournal implements Journal {
 
   /** Commits what was appended up to this turn: at once if somebody waits or much has gathered, otherwise in a while. */
   #scheduleFor(turn: TurnNumber): void {
-    if (this.#patienceMs === 0 || this.#awaited >= turn || this.#complete.length > 0) return this.#schedule()
+    if (this.#patienceMs === 0 || this.#awaited >= turn || this.#complete.length > 0) {
+      this.#schedule()
+      return
+    }
     if (this.#isPatient || this.#isScheduled || this.#isWriting) return
     this.#isPatient = true
     this.#after(this.#patienceMs, () => {

@@ -49,8 +49,8 @@ const BUGS: readonly { readonly what: string; readonly file: string; readonly fr
   {
     what: 'D8: one message more than fits into prefetch_bytes',
     file: 'subscription.ts',
-    from: 'if (this.bytes + run.bytes <= this.bytesMax) return run.count',
-    to: 'if (this.bytes + run.bytes <= this.bytesMax + 10) return run.count',
+    from: 'if (bytes + run.bytes <= bytesMax) return run.count',
+    to: 'if (bytes + run.bytes <= bytesMax + 10) return run.count',
   },
   {
     what: 'D15: the next of a group does not wait for the end of the one before',

@@ -143,8 +143,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'work that makes work joins the open batch',
     file: 'src/core/broker.ts',
-    text: 'target.arrivals.publish(turn, publish, target === queue ? batch : undefined)',
-    instead: 'target.arrivals.publish(turn, publish, undefined)',
+    text: 'target.arrivals.publish(turn, judged, target === queue ? batch : undefined)',
+    instead: 'target.arrivals.publish(turn, judged, undefined)',
   },
   {
     name: 'an ack counts before what it carries is published',
