@@ -17,7 +17,7 @@ process.send!(await run(job))
 process.disconnect()
 
 async function run({ system, workload, load, ...server }: Job): Promise<Report> {
-  const { connect } = SYSTEMS[system] ?? echo
+  const { connect, heapBytes } = SYSTEMS[system] ?? echo
   const work = WORKLOADS[workload] ?? BASELINE
   let { address, serverPids } = server
   const ledger = new Ledger()
@@ -26,7 +26,8 @@ async function run({ system, workload, load, ...server }: Job): Promise<Report> 
     load,
     ledger,
     bodies: bodiesOf(load.codec, load.bodyBytes),
-    measure: (counter, length = load.length) => measure(counter, serverPids, length),
+    measure: (counter, length = load.length) =>
+      measure(counter, serverPids, length, heapBytes && (() => heapBytes(address))),
     usage: () => readUsage(serverPids),
     async restart() {
       await Promise.all(connections.splice(0).map(connection => connection.close()))

@@ -11,6 +11,8 @@ export interface Measured {
   readonly ms: number
   /** Messages per second in each tenth of the time, to show a stall; none when a number of messages was measured. */
   readonly windowRates: readonly number[]
+  /** Memory of the server at the end of each tenth, to show growth. */
+  readonly windowMemory: readonly Memory[]
   readonly server: Spent
   /** The load client: client library and harness. */
   readonly client: Spent
@@ -34,6 +36,12 @@ export interface Percentiles {
   readonly p999: number
 }
 
+/** In bytes; the heap only of systems that tell it. */
+export interface Memory {
+  readonly rss: number
+  readonly heap?: number
+}
+
 /** CPU time in the time measured, and memory at its end. */
 interface Spent {
   readonly cpuMs: number
@@ -43,10 +51,20 @@ interface Spent {
 
 const WINDOWS = 10
 
-/** Measures what is counted from now on. */
-export async function measure(counter: Counter, serverPids: readonly number[], length: Length): Promise<Measured> {
+/**
+ * Measures what is counted from now on.
+ *
+ * @param heapBytes asks the server for the bytes of its heap
+ */
+export async function measure(
+  counter: Counter,
+  serverPids: readonly number[],
+  length: Length,
+  heapBytes?: () => Promise<number>,
+): Promise<Measured> {
   const from = reading(counter, serverPids)
   const windowRates: number[] = []
+  const windowMemory: Memory[] = []
   if ('messages' in length) await counter.reached(from.count + length.messages)
   else {
     for (let window = 0, last: Moment = from; window < WINDOWS; window++) {
@@ -54,6 +72,8 @@ export async function measure(counter: Counter, serverPids: readonly number[], l
       const now = moment(counter)
       windowRates.push(Math.round(((now.count - last.count) * 1e6) / (now.micros - last.micros)))
       last = now
+      const { rssBytes: rss } = readUsage(serverPids)
+      windowMemory.push(heapBytes === undefined ? { rss } : { rss, heap: await heapBytes() })
     }
   }
   const to = reading(counter, serverPids)
@@ -61,6 +81,7 @@ export async function measure(counter: Counter, serverPids: readonly number[], l
     messages: to.count - from.count,
     ms: (to.micros - from.micros) / 1000,
     windowRates,
+    windowMemory,
     server: spent(from.server, to.server),
     client: spent(from.client, to.client),
     fromMicros: from.micros,

@@ -14,6 +14,8 @@ export interface System {
    * with what is there.
    */
   start(options: StartOptions): Promise<RunningServer>
+  /** Bytes of the objects of a running server, if it tells. */
+  heapBytes?(address: string): Promise<number>
   /** A connection of its own. */
   connect(address: string, options: ConnectionOptions): Promise<Connection>
 }

@@ -6,6 +6,8 @@ import type { Results } from './results.ts'
 const HEAD = ['workload', 'body', 'system', 'messages/s', 'min – max', '× echo', 'server µs', 'client µs', 'server MB']
 /** The first columns hold words, the others figures. */
 const WORD_COLUMNS = 3
+/** From a measurement of this length on its memory is shown over the time. */
+const MEMORY_FROM_SECONDS = 60
 
 const MEANING = 'µs: CPU time per message, all threads, median. Every message was consumed exactly once.'
 
@@ -74,9 +76,18 @@ function details({ results }: Results): string[] {
           `${middle(({ diskBytes = Number.NaN }) => diskBytes / 2 ** 20)} MiB of disk; ` +
           `server MB with all of it waiting, ${middle(({ drainedRssBytes = Number.NaN }) => drainedRssBytes / 1e6)} MB after it was drained`,
       ]
+    const seconds = (rounds[0]?.ms ?? 0) / 1000
+    if (seconds >= MEMORY_FROM_SECONDS)
+      return [`${name}: server MB in each tenth of ${whole(seconds)} s: ${memoryOf(rounds[0]!)}`]
     if (workload === 'W7') return [`${name}: ${middle(round => round.ms / 1000)} s for the job`]
     return []
   })
+}
+
+function memoryOf({ windowMemory }: Measured): string {
+  const resident = windowMemory.map(({ rss }) => whole(rss / 1e6)).join(' ')
+  const heap = windowMemory.flatMap(({ heap: bytes }) => (bytes === undefined ? [] : [whole(bytes / 1e6)]))
+  return heap.length === 0 ? resident : `${resident}; of its heap ${heap.join(' ')}`
 }
 
 function cells(figures: Figures, timesEcho: number): string[] {

@@ -88,15 +88,23 @@ describe('the bench', { timeout: 180_000 }, () => {
     })
   }
 
-  test('measures a time too, JSON bodies, and shows where the time of server and client goes', () => {
+  test('measures a time too, JSON bodies, memory on the way, and shows where the time of server and client goes', () => {
     const profiles = join(folder, 'profiles')
     const { status, stdout, stderr } = bench(
-      ...['--workloads', 'W3', '--seconds', '0.2', '--codec', 'json', '--cpu-prof', profiles],
+      ...['--workloads', 'W3', '--seconds', '0.2', '--codec', 'json', '--cpu-prof', profiles, '--name', 'timed'],
     )
 
     expect(status, stderr).toBe(0)
     expect(stdout).toMatch(/^W3 sluice 100 B, server: main thread busy \d+\.\d %, of it$/m)
     expect(stdout).toMatch(/^W3 sluice 100 B, client: main thread busy \d+\.\d %, of it$/m)
+    const file = readdirSync(folder).find(name => name.endsWith('-timed.json')) as string
+    const { results } = JSON.parse(readFileSync(join(folder, file), 'utf8')) as Results
+    const memory = results[0]!.rounds[0]!.windowMemory
+    expect(memory).toHaveLength(10)
+    for (const { rss, heap = 0 } of memory) {
+      expect(heap).toBeGreaterThan(2 ** 20)
+      expect(rss).toBeGreaterThan(heap)
+    }
   })
 
   test.each([

@@ -23,6 +23,11 @@ export const sluice: System = {
     return { address: server.said, pids: [server.pid], version, failed: server.failed, stop: () => server.stop() }
   },
 
+  async heapBytes(address) {
+    const metrics = await fetch(new URL('/metrics', address.replace(/^ws/, 'http')))
+    return Number(/^nodejs_heap_size_used_bytes (\S+)$/m.exec(await metrics.text())?.[1])
+  },
+
   async connect(address, { codec }) {
     return new SluiceConnection(await connect(address), codec)
   },
