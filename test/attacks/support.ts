@@ -153,9 +153,12 @@ export class Raw {
 }
 
 /** Comes back once it is so. @throws after ten seconds */
-export async function until(isSo: () => boolean, what = 'what was waited for did not happen'): Promise<void> {
+export async function until(
+  isSo: () => boolean | Promise<boolean>,
+  what = 'what was waited for did not happen',
+): Promise<void> {
   const deadline = performance.now() + 10_000
-  while (!isSo()) {
+  while (!(await isSo())) {
     if (performance.now() > deadline) throw new Error(what)
     await new Promise(resolve => setTimeout(resolve, 5))
   }
