@@ -49,7 +49,13 @@ class ArrayTable implements Table {
 }
 
 function journalOn(table: Table): TableJournal {
-  return new TableJournal({ table, memoryMax: 2 ** 20, commitDeadlineMs: 86_400_000, later: commit => commit() })
+  return new TableJournal({
+    table,
+    memoryMax: 2 ** 20,
+    commitDeadlineMs: 86_400_000,
+    patienceMs: 0,
+    later: commit => commit(),
+  })
 }
 
 /** A folder that has seen some of everything. */
