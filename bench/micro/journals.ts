@@ -51,6 +51,7 @@ async function commits(name: string, journal: Journal, each: number): Promise<Ca
       next += COUNT
       turn += 1
       journal.append(turn, facts)
+      journal.hurry(turn)
     })
   return { name, messages: COUNT, step }
 }
