@@ -103,10 +103,12 @@ function report(rounds: ReadonlyMap<string, readonly Round[]>): void {
     )
   }
   const date = new Date().toISOString()
-  const file = join(values.out, `${date.slice(0, 10)}-W8.json`)
+  // Where they are is no part of what was measured.
+  const { out, ...options } = values
+  const file = join(out, `${date.slice(0, 10)}-W8.json`)
   writeFileSync(
     file,
-    `${JSON.stringify({ date, machine: machineOf(values.data), commit: commit(), options: values, rows }, null, 2)}\n`,
+    `${JSON.stringify({ date, machine: machineOf(values.data), commit: commit(), options, rows }, null, 2)}\n`,
   )
   process.stderr.write(`written to ${file}\n`)
 }

@@ -39,10 +39,11 @@ export interface Result extends Figures {
 
 /** Writes them as JSON, Markdown and a chart. @returns where the JSON is; files of the same day and name are replaced */
 export function writeResults(results: Results): string {
-  const { outFolder, name } = results.options
+  // Where they are is no part of what was measured.
+  const { outFolder, ...options } = results.options
   mkdirSync(outFolder, { recursive: true })
-  const file = (ending: string) => join(outFolder, `${results.date.slice(0, 10)}-${name}.${ending}`)
-  writeFileSync(file('json'), `${JSON.stringify(results, null, 2)}\n`)
+  const file = (ending: string) => join(outFolder, `${results.date.slice(0, 10)}-${options.name}.${ending}`)
+  writeFileSync(file('json'), `${JSON.stringify({ ...results, options }, null, 2)}\n`)
   writeFileSync(file('md'), resultsMarkdown(results))
   writeFileSync(file('svg'), chart(results))
   return file('json')
