@@ -92,7 +92,7 @@ describe('publish', () => {
       '--json',
     ])
     expect(exitCode).toBe(4)
-    expect(stderr).toContain('line 2: not-accepted')
+    expect(stderr).toContain('line 2: not-accepted: queue "')
     expect(stderr).toContain('line 4: invalid-message: not JSON')
     expect(stderr).toContain('2 of 4 messages refused. No barrier was put')
     const { accepted, refused } = JSON.parse(stdout)

@@ -111,7 +111,9 @@ export class Sender {
       this.lastSequence = Math.max(sequence, this.lastSequence ?? sequence)
     } catch (error) {
       if (error instanceof SluiceError && OF_ONE_MESSAGE.has(error.code)) {
-        this.refuse({ ...lineOf(message), code: error.code, detail: error.message })
+        const { code } = error
+        // The message of an error begins with its code.
+        this.refuse({ ...lineOf(message), code, detail: error.message.slice(`${code}: `.length) })
       } else {
         this.#failure ??= { error }
       }
