@@ -59,7 +59,9 @@ export function publishAtomic(
     const { queue, publish, count, numbering } = part
     touched.add(queue)
     const own: PublishAnswer[] =
-      refusal === undefined ? queue.arrivals.publish(turn, publish) : [{ index: 0, count, refusal }]
+      refusal === undefined
+        ? queue.arrivals.publish(turn, { ...publish, isJudged: true })
+        : [{ index: 0, count, refusal }]
     if (numbering !== undefined && place !== undefined) numbers.keep(turn, publish.now, queue, numbering, own)
     return own
   })

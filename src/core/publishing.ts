@@ -79,6 +79,6 @@ export interface Publish {
   readonly isAccepted?: boolean
   readonly isAtomic?: boolean
   readonly owner?: Owner | undefined
-  /** Whether all of it fits was asked before, together with what the same command ends. */
+  /** Whether all of it fits was asked before, of the whole command at once. */
   readonly isJudged?: boolean
 }

@@ -28,11 +28,7 @@ export class Gate {
    * @param soon calls back after what runs now has returned, before anything else happens
    * @param hurry told of a turn that something waits for
    */
-  constructor(
-    perform: (deed: Deed) => void,
-    soon: (callback: () => void) => void,
-    hurry: (turn: TurnNumber) => void = () => {},
-  ) {
+  constructor(perform: (deed: Deed) => void, soon: (callback: () => void) => void, hurry: (turn: TurnNumber) => void) {
     this.#perform = perform
     this.#soon = soon
     this.#hurry = hurry

@@ -84,8 +84,8 @@ async function contents(data: string): Promise<Set<number>> {
 
 const missing = (needed: ReadonlySet<number>, found: ReadonlySet<number>) => [...needed].filter(id => !found.has(id))
 
-/** A server under load whose disk fails from some moment on, until it is gone; what it told must be on the disk after that. */
-async function endByDisk(fault: string): Promise<{ server: ServerProcess; ending: Ending; afterMs: number }> {
+/** A server on a disk that can be told to fail, and who publishes to its queue `q`. */
+async function onBadDisk() {
   const base = folder()
   const data = path.join(base, 'data')
   const disk = new Disk(library!, data, path.join(base, 'disk'))
@@ -93,6 +93,12 @@ async function endByDisk(fault: string): Promise<{ server: ServerProcess; ending
   const publisher = await client(server, 'publisher')
   const queue = publisher.queue<number>('q')
   await queue.declare({})
+  return { base, data, disk, server, publisher, queue }
+}
+
+/** A server under load whose disk fails from some moment on, until it is gone; what it told must be on the disk after that. */
+async function endByDisk(fault: string): Promise<{ server: ServerProcess; ending: Ending; afterMs: number }> {
+  const { base, data, disk, server, publisher, queue } = await onBadDisk()
   const delivered = collecting((await client(server, 'consumer')).queue<number>('q'))
   const { confirmed } = publishing(queue)
   await until(() => confirmed.size >= 200, '200 confirms')
@@ -203,13 +209,7 @@ onDisk(
 onDisk(
   'P2: a flush that does not end is given up after 10 s: the server is gone, and nothing was confirmed meanwhile',
   async () => {
-    const base = folder()
-    const data = path.join(base, 'data')
-    const disk = new Disk(library!, data, path.join(base, 'disk'))
-    const server = await start(data, disk)
-    const publisher = await client(server, 'publisher')
-    const queue = publisher.queue<number>('q')
-    await queue.declare({})
+    const { data, disk, server, publisher, queue } = await onBadDisk()
     const { confirmed, published } = publishing(queue)
     await until(() => confirmed.size >= 100, '100 confirms')
     disk.fail('sync=delay:30000')

@@ -94,20 +94,20 @@ export class JsonObject {
 
   /** A duration as text, or a number of ms. @returns ms */
   durationMs(name: string): number | undefined {
-    const value = this.take(name)
-    if (value === undefined) return undefined
-    const ms = parseDuration(value)
-    if (typeof ms === 'number') return ms
-    throw this.mistake(name, ms.problem)
+    return this.#read(name, parseDuration)
   }
 
   /** A size as text, or a number of bytes. @returns bytes */
   size(name: string): number | undefined {
+    return this.#read(name, parseSize)
+  }
+
+  #read(name: string, parse: typeof parseDuration): number | undefined {
     const value = this.take(name)
     if (value === undefined) return undefined
-    const bytes = parseSize(value)
-    if (typeof bytes === 'number') return bytes
-    throw this.mistake(name, bytes.problem)
+    const read = parse(value)
+    if (typeof read === 'number') return read
+    throw this.mistake(name, read.problem)
   }
 
   /** Strict base64, with or without its padding. */
